@@ -1,0 +1,26 @@
+/* Time comes from a clock handed in, so that tests run on virtual time.
+ * deadline_ms and elapsed times use the monotonic clock; timestamp_ms (records, files) the wall clock. */
+#pragma once
+
+#include <stdint.h>
+
+struct clock {
+    int64_t (*mono_us)(struct clock *clock); /* microseconds since some start, never back */
+    int64_t (*wall_ms)(struct clock *clock); /* milliseconds since 1970, may jump */
+};
+
+/* The system's clock; threads: any. */
+extern struct clock clock_system;
+
+static inline int64_t clock_mono_us(struct clock *clock) { return clock->mono_us(clock); }
+static inline int64_t clock_mono_ms(struct clock *clock) { return clock->mono_us(clock) / 1000; }
+static inline int64_t clock_wall_ms(struct clock *clock) { return clock->wall_ms(clock); }
+
+/* A clock that a test moves by hand. */
+struct clock_manual {
+    struct clock clock; /* first: pass &manual.clock */
+    int64_t now_us;
+    int64_t wall_offset_ms;
+};
+void clock_manual_init(struct clock_manual *manual, int64_t wall_ms);
+void clock_manual_advance_ms(struct clock_manual *manual, int64_t ms);
