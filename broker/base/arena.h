@@ -1,5 +1,5 @@
-/* An arena: memory that lives as long as a request. Blocks double up to a limit; everything goes at once.
- * Thread: one owner at a time. */
+/* An arena: memory that lives as long as a request. Blocks double up to a limit; everything goes at
+ * once. Thread: one owner at a time. */
 #pragma once
 
 #include "broker/base/mem.h"
@@ -14,11 +14,12 @@ DEFINE_OWNED(arena)
 /* Forget all that was allocated and keep the first block for use again. */
 void arena_reset(struct arena *arena);
 
-/* A bound on the sum of what may be allocated (0: none, the default). Beyond it arena_try() says NULL. */
+/* A bound on the sum of what may be allocated (0: none, the default). Beyond it arena_try() says
+ * NULL. */
 void arena_limit(struct arena *arena, size_t limit_bytes);
 
-/* Zeroed, aligned to 16 bytes. arena_alloc never returns NULL (it stops the process) and ignores the limit;
- * arena_try is for sizes from outside. */
+/* Zeroed, aligned to 16 bytes. arena_alloc never returns NULL (it stops the process) and ignores
+ * the limit; arena_try is for sizes from outside. */
 void *arena_alloc(struct arena *arena, size_t size_bytes);
 MUST_USE void *arena_try(struct arena *arena, size_t size_bytes);
 MUST_USE void *arena_try_array(struct arena *arena, size_t count, size_t element_size_bytes);

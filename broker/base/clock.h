@@ -1,5 +1,6 @@
 /* Time comes from a clock handed in, so that tests run on virtual time.
- * deadline_ms and elapsed times use the monotonic clock; timestamp_ms (records, files) the wall clock. */
+ * deadline_ms and elapsed times use the monotonic clock; timestamp_ms (records, files) the wall
+ * clock. */
 #pragma once
 
 #include <stdint.h>
@@ -12,9 +13,18 @@ struct clock {
 /* The system's clock; threads: any. */
 extern struct clock clock_system;
 
-static inline int64_t clock_mono_us(struct clock *clock) { return clock->mono_us(clock); }
-static inline int64_t clock_mono_ms(struct clock *clock) { return clock->mono_us(clock) / 1000; }
-static inline int64_t clock_wall_ms(struct clock *clock) { return clock->wall_ms(clock); }
+static inline int64_t clock_mono_us(struct clock *clock)
+{
+    return clock->mono_us(clock);
+}
+static inline int64_t clock_mono_ms(struct clock *clock)
+{
+    return clock->mono_us(clock) / 1000;
+}
+static inline int64_t clock_wall_ms(struct clock *clock)
+{
+    return clock->wall_ms(clock);
+}
 
 /* A clock that a test moves by hand. */
 struct clock_manual {

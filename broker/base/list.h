@@ -10,11 +10,20 @@ struct list_node {
     struct list_node *prev, *next;
 };
 
-static inline void list_init(struct list_node *head) { head->prev = head->next = head; }
-static inline bool list_is_empty(const struct list_node *head) { return head->next == head; }
+static inline void list_init(struct list_node *head)
+{
+    head->prev = head->next = head;
+}
+static inline bool list_is_empty(const struct list_node *head)
+{
+    return head->next == head;
+}
 
 /* A node that was never linked is zeroed or initialised; both count as not linked. */
-static inline bool list_is_linked(const struct list_node *node) { return node->next && node->next != node; }
+static inline bool list_is_linked(const struct list_node *node)
+{
+    return node->next && node->next != node;
+}
 
 static inline void list_insert_before(struct list_node *place, struct list_node *node)
 {
@@ -24,8 +33,14 @@ static inline void list_insert_before(struct list_node *place, struct list_node 
     place->prev = node;
 }
 
-static inline void list_push_back(struct list_node *head, struct list_node *node) { list_insert_before(head, node); }
-static inline void list_push_front(struct list_node *head, struct list_node *node) { list_insert_before(head->next, node); }
+static inline void list_push_back(struct list_node *head, struct list_node *node)
+{
+    list_insert_before(head, node);
+}
+static inline void list_push_front(struct list_node *head, struct list_node *node)
+{
+    list_insert_before(head->next, node);
+}
 
 static inline void list_remove(struct list_node *node)
 {

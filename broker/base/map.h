@@ -1,6 +1,6 @@
-/* A hash map from bytes to pointers: open addressing, keys copied and owned by the map, insertion order
- * not kept. Fixed-size keys (ids, structs without padding) are passed as slices too.
- * Thread: one owner, or the caller's lock. */
+/* A hash map from bytes to pointers: open addressing, keys copied and owned by the map, insertion
+ * order not kept. Fixed-size keys (ids, structs without padding) are passed as slices too. Thread:
+ * one owner, or the caller's lock. */
 #pragma once
 
 #include <stdint.h>
@@ -30,10 +30,13 @@ void *map_remove(struct map *map, struct slice key);
 
 #define MAP_KEY(variable) slice_of(&(variable), sizeof(variable))
 
-/* Iterate: for (size_t i = 0; (e = map_next(map, &i));). The map may lose the current entry meanwhile,
- * but must not gain any. */
+/* Iterate: for (size_t i = 0; (e = map_next(map, &i));). The map may lose the current entry
+ * meanwhile, but must not gain any. */
 struct map_entry *map_next(const struct map *map, size_t *position);
 
-static inline struct slice map_entry_key(const struct map_entry *e) { return slice_of(e->key, e->key_size); }
+static inline struct slice map_entry_key(const struct map_entry *e)
+{
+    return slice_of(e->key, e->key_size);
+}
 
 uint64_t hash_bytes(const void *data, size_t size);

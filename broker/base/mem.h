@@ -1,18 +1,22 @@
-/* Memory. Small bookkeeping uses mem_new() and friends, which stop the process rather than return NULL;
- * a size that came from a socket, a file or ZooKeeper is checked against a limit and uses mem_try().
+/* Memory. Small bookkeeping uses mem_new() and friends, which stop the process rather than return
+ * NULL; a size that came from a socket, a file or ZooKeeper is checked against a limit and uses
+ * mem_try().
  *
- * OWNED(type) lets a pointer go by itself at the end of its scope through `type_free()`; TAKE() hands
- * it on. All memory is from malloc and may be freed with free(). */
+ * OWNED(type) lets a pointer go by itself at the end of its scope through `type_free()`; TAKE()
+ * hands it on. All memory is from malloc and may be freed with free(). */
 #pragma once
 
 #include <stdlib.h>
 
 #include "broker/base/attributes.h"
 
+/* Say on standard error that memory is exhausted, and abort. */
+NORETURN void mem_stop(size_t size_bytes);
+
 /* Zeroed memory; never NULL. */
 void *mem_alloc(size_t size_bytes);
 void *mem_alloc_array(size_t count, size_t size_bytes);
-#define mem_new(type) ((type *)mem_alloc(sizeof(type)))
+#define mem_new(type)              ((type *)mem_alloc(sizeof(type)))
 #define mem_new_array(type, count) ((type *)mem_alloc_array((count), sizeof(type)))
 
 /* realloc() that never returns NULL; new bytes are not zeroed. */

@@ -1,4 +1,5 @@
-/* Bytes that someone else owns. A NULL pointer is "null" (as on the wire), which is not the same as empty. */
+/* Bytes that someone else owns. A NULL pointer is "null" (as on the wire), which is not the same as
+ * empty. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,9 +12,9 @@ struct slice {
     size_t size;
 };
 
-#define SLICE_NULL ((struct slice){0})
+#define SLICE_NULL          ((struct slice){0})
 #define SLICE_LITERAL(text) ((struct slice){(const uint8_t *)(text), sizeof(text) - 1})
-#define SLICE_ARG(s) (int)(s).size, (s).data ? (const char *)(s).data : "" /* for "%.*s" */
+#define SLICE_ARG(s)        (int)(s).size, (s).data ? (const char *)(s).data : "" /* for "%.*s" */
 
 static inline struct slice slice_of(const void *data, size_t size)
 {
@@ -54,5 +55,6 @@ char *slice_dup(struct slice s);
 /* True when the bytes are well-formed UTF-8 (RFC 3629). */
 bool slice_is_utf8(struct slice s);
 
-/* Strict decimal integer over the whole slice, optional '-' or '+'; false if it is none or out of range. */
+/* Strict decimal integer over the whole slice, optional '-' or '+'; false if it is none or out of
+ * range. */
 bool slice_to_int64(struct slice s, int64_t *ret_value);

@@ -1,7 +1,7 @@
 /* Threads with names, and locks with ranks.
  *
- * Locks are taken in rising rank; test builds (Debug, Asan, Tsan: STOKER_CHECK_LOCKS) check this and who
- * holds what. Two locks of the same rank are never held together. */
+ * Locks are taken in rising rank; test builds (Debug, Asan, Tsan: STOKER_CHECK_LOCKS) check this
+ * and who holds what. Two locks of the same rank are never held together. */
 #pragma once
 
 #include <pthread.h>
@@ -12,10 +12,10 @@ enum lock_rank {
     RANK_METADATA_CACHE = 10,
     RANK_REPLICA_MANAGER = 20, /* the table of partitions */
     RANK_PARTITION = 30,
-    RANK_LOG = 40,             /* segment list, producer state readers */
+    RANK_LOG = 40, /* segment list, producer state readers */
     RANK_LOG_DIR = 45,
     RANK_FILE_CACHE = 50,
-    RANK_LEAF = 90,            /* takes no other while held */
+    RANK_LEAF = 90, /* takes no other while held */
 };
 
 struct lock {
@@ -46,9 +46,10 @@ static inline void lock_scope_release(struct lock **lock)
 
 /* Held to the end of the scope. */
 #define LOCK_SCOPE(l)                                                                              \
-    __attribute__((cleanup(lock_scope_release))) UNUSED struct lock *lock_scope_ = (lock_acquire(l), (l))
+    __attribute__((cleanup(lock_scope_release))) UNUSED struct lock *lock_scope_ =                 \
+        (lock_acquire(l), (l))
 
-/* Start a joinable thread; all signals but faults are blocked in it. Stops the process if there can be none.
- * name: at most 15 bytes, shown by ps and in trace lines. */
+/* Start a joinable thread; all signals but faults are blocked in it. Stops the process if there can
+ * be none. name: at most 15 bytes, shown by ps and in trace lines. */
 pthread_t thread_start(const char *name, void *(*run)(void *context), void *context);
 const char *thread_name(void); /* of this thread */

@@ -1,6 +1,6 @@
-/* A set of timers, a binary heap by deadline. Intrusive; the caller asks for the next deadline and runs
- * those that are due, so it works under an event loop and under virtual time alike.
- * Thread: one owner. */
+/* A set of timers, a binary heap by deadline. Intrusive; the caller asks for the next deadline and
+ * runs those that are due, so it works under an event loop and under virtual time alike. Thread:
+ * one owner. */
 #pragma once
 
 #include <stdbool.h>
@@ -22,7 +22,10 @@ void timers_done(struct timers *timers); /* forgets all; they are not fired */
 /* Set, or move if set already. */
 void timer_set(struct timers *timers, struct timer *timer, int64_t deadline_ms);
 void timer_cancel(struct timers *timers, struct timer *timer); /* nothing if not set */
-static inline bool timer_is_set(const struct timer *timer) { return timer->slot != 0; }
+static inline bool timer_is_set(const struct timer *timer)
+{
+    return timer->slot != 0;
+}
 
 /* The earliest deadline, or INT64_MAX. */
 int64_t timers_next_ms(const struct timers *timers);

@@ -1,5 +1,5 @@
-/* 128-bit identifiers: topic ids, cluster id, directory ids. Text is Kafka's: 22 characters of URL-safe
- * base64 without padding. */
+/* 128-bit identifiers: topic ids, cluster id, directory ids. Text is Kafka's: 22 characters of
+ * URL-safe base64 without padding. */
 #pragma once
 
 #include <stdbool.h>
@@ -23,5 +23,11 @@ struct uuid uuid_random(void);
 void uuid_text(struct uuid id, char ret_text[static UUID_TEXT_SIZE]);
 MUST_USE bool uuid_parse(struct slice text, struct uuid *ret_id);
 
-static inline bool uuid_equal(struct uuid a, struct uuid b) { return memcmp(&a, &b, sizeof a) == 0; }
-static inline bool uuid_is_zero(struct uuid id) { return uuid_equal(id, UUID_ZERO); }
+static inline bool uuid_equal(struct uuid a, struct uuid b)
+{
+    return memcmp(&a, &b, sizeof a) == 0;
+}
+static inline bool uuid_is_zero(struct uuid id)
+{
+    return uuid_equal(id, UUID_ZERO);
+}

@@ -1,4 +1,5 @@
-/* Variable-length integers as Kafka writes them: little-endian groups of seven bits; signed ones zig-zag. */
+/* Variable-length integers as Kafka writes them: little-endian groups of seven bits; signed ones
+ * zig-zag. */
 #pragma once
 
 #include <stddef.h>
@@ -6,7 +7,7 @@
 
 #include "broker/base/attributes.h"
 
-#define VARINT_MAX_BYTES 5
+#define VARINT_MAX_BYTES  5
 #define VARLONG_MAX_BYTES 10
 
 /* Bytes used, or 0 if they end too soon or the number is too long. */
