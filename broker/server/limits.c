@@ -1,0 +1,193 @@
+/* A table of counts under one short lock. The rates are token buckets that hold as much as Kafka's
+ * ten windows of a second let pass at once. */
+#include "broker/server/limits.h"
+
+#include <netdb.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "broker/base/map.h"
+#include "broker/base/thread.h"
+#include "broker/base/trace.h"
+
+#define RATE_BURST_SECONDS 10
+
+struct bucket {
+    int32_t rate; /* per second; INT32_MAX: no limit */
+    double tokens;
+    int64_t filled_ms;
+};
+
+struct address_count {
+    int32_t count;
+};
+
+struct limits {
+    size_t listeners_count;
+    int32_t *listener_max;
+    bool *is_protected; /* inter-broker, beside others: max.connections does not hold it up */
+    int32_t max_connections, max_per_ip;
+    struct map ip_max; /* address to int32_t */
+    int slot_fd;
+
+    struct lock lock; /* RANK_LEAF; guards down to the blank line */
+    int32_t total;
+    int32_t *listener_count;
+    struct map by_address; /* to struct address_count */
+    bool is_waited_for;
+
+    struct bucket all, *listener_rate; /* the acceptor's own */
+};
+
+struct in6_addr limits_address(const struct sockaddr_storage *address)
+{
+    if (address->ss_family == AF_INET6)
+        return ((const struct sockaddr_in6 *)address)->sin6_addr;
+    struct in6_addr mapped = {.s6_addr = {[10] = 0xff, [11] = 0xff}};
+    memcpy(&mapped.s6_addr[12], &((const struct sockaddr_in *)address)->sin_addr, 4);
+    return mapped;
+}
+
+static void add_override(struct limits *limits, const struct ip_limit *limit)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
+    int code = getaddrinfo(limit->host, NULL, &hints, &found);
+    if (code != 0) {
+        trace_warn("override of connections per address is not used host=%s reason=%s", limit->host,
+                   gai_strerror(code));
+        return;
+    }
+    for (struct addrinfo *a = found; a; a = a->ai_next) {
+        struct sockaddr_storage storage = {0};
+        memcpy(&storage, a->ai_addr, a->ai_addrlen);
+        struct in6_addr address = limits_address(&storage);
+        int32_t *max = mem_new(int32_t);
+        *max = limit->max_connections;
+        free(map_put(&limits->ip_max, MAP_KEY(address), max));
+    }
+    freeaddrinfo(found);
+}
+
+struct limits *limits_new(const struct network_options *options)
+{
+    struct limits *limits = mem_new(struct limits);
+    size_t count = options->listeners_count;
+    limits->listeners_count = count;
+    limits->listener_max = mem_new_array(int32_t, count);
+    limits->listener_count = mem_new_array(int32_t, count);
+    limits->is_protected = mem_new_array(bool, count);
+    limits->listener_rate = mem_new_array(struct bucket, count);
+    for (size_t i = 0; i < count; i++) {
+        limits->listener_max[i] = options->listeners[i].max_connections;
+        limits->is_protected[i] = options->listeners[i].is_inter_broker && count > 1;
+        int32_t rate = options->listeners[i].max_creation_rate;
+        limits->listener_rate[i] =
+            (struct bucket){.rate = rate, .tokens = (double)rate * RATE_BURST_SECONDS};
+    }
+    limits->all =
+        (struct bucket){.rate = options->max_creation_rate,
+                        .tokens = (double)options->max_creation_rate * RATE_BURST_SECONDS};
+    limits->max_connections = options->max_connections;
+    limits->max_per_ip = options->max_connections_per_ip;
+    limits->slot_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    lock_init(&limits->lock, RANK_LEAF, "connection limits");
+    for (size_t i = 0; i < options->ip_limits_count; i++)
+        add_override(limits, &options->ip_limits[i]);
+    return limits;
+}
+
+static void free_values(struct map *map)
+{
+    size_t position = 0;
+    for (struct map_entry *e; (e = map_next(map, &position));)
+        free(e->value);
+    map_done(map);
+}
+
+void limits_free(struct limits *limits)
+{
+    if (!limits)
+        return;
+    free_values(&limits->ip_max);
+    free_values(&limits->by_address);
+    free(limits->listener_max);
+    free(limits->listener_count);
+    free(limits->is_protected);
+    free(limits->listener_rate);
+    if (limits->slot_fd >= 0)
+        close(limits->slot_fd);
+    lock_done(&limits->lock);
+    free(limits);
+}
+
+int limits_slot_fd(const struct limits *limits)
+{
+    return limits->slot_fd;
+}
+
+enum limits_answer limits_may_accept(struct limits *limits, size_t listener)
+{
+    LOCK_SCOPE(&limits->lock);
+    bool is_full = limits->listener_count[listener] >= limits->listener_max[listener] ||
+                   (!limits->is_protected[listener] && limits->total >= limits->max_connections);
+    limits->is_waited_for |= is_full;
+    return is_full ? LIMITS_WAIT : LIMITS_OK;
+}
+
+static int32_t max_of_address(const struct limits *limits, struct in6_addr address)
+{
+    const int32_t *max = map_get(&limits->ip_max, MAP_KEY(address));
+    return max ? *max : limits->max_per_ip;
+}
+
+enum limits_answer limits_take(struct limits *limits, size_t listener, struct in6_addr address)
+{
+    LOCK_SCOPE(&limits->lock);
+    struct address_count *of = map_get(&limits->by_address, MAP_KEY(address));
+    if ((of ? of->count : 0) >= max_of_address(limits, address))
+        return LIMITS_PER_IP;
+    if (!of) {
+        of = mem_new(struct address_count);
+        map_put(&limits->by_address, MAP_KEY(address), of);
+    }
+    of->count++;
+    limits->listener_count[listener]++;
+    limits->total++;
+    return limits->total > limits->max_connections ? LIMITS_EVICT : LIMITS_OK;
+}
+
+void limits_release(struct limits *limits, size_t listener, struct in6_addr address)
+{
+    LOCK_SCOPE(&limits->lock);
+    struct address_count *of = map_get(&limits->by_address, MAP_KEY(address));
+    assert(of && of->count > 0);
+    if (--of->count == 0)
+        free(map_remove(&limits->by_address, MAP_KEY(address)));
+    limits->listener_count[listener]--;
+    limits->total--;
+    if (limits->is_waited_for)
+        eventfd_write(limits->slot_fd, 1);
+    limits->is_waited_for = false;
+}
+
+static int64_t bucket_take(struct bucket *bucket, int64_t now_ms)
+{
+    if (bucket->rate == INT32_MAX)
+        return 0;
+    if (bucket->filled_ms == 0)
+        bucket->filled_ms = now_ms;
+    bucket->tokens += (double)(now_ms - bucket->filled_ms) * bucket->rate / 1000.0;
+    bucket->filled_ms = now_ms;
+    double most = (double)bucket->rate * RATE_BURST_SECONDS;
+    if (bucket->tokens > most)
+        bucket->tokens = most;
+    bucket->tokens -= 1;
+    return bucket->tokens >= 0 ? 0 : (int64_t)(-bucket->tokens * 1000.0 / bucket->rate) + 1;
+}
+
+int64_t limits_rate(struct limits *limits, size_t listener, int64_t now_ms)
+{
+    int64_t all_ms = bucket_take(&limits->all, now_ms);
+    int64_t listener_ms = bucket_take(&limits->listener_rate[listener], now_ms);
+    return all_ms > listener_ms ? all_ms : listener_ms;
+}
