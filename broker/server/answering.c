@@ -1,0 +1,95 @@
+/* Answers: sent by the thread that owns the connection, straight away as far as the socket takes
+ * them, the rest when it can be written again. */
+#include "broker/base/trace.h"
+#include "broker/server/network_internal.h"
+
+/* The request is over: back to reading, unless the client has to wait or the broker stops. Whole
+ * frames that wait in the buffer begin from the loop, not from here: this may run inside the
+ * handler of another connection. */
+static void finish(struct connection *conn)
+{
+    struct network_thread *thread = conn->thread;
+    int64_t throttle_ms = conn->request->throttle_ms;
+    conn->state = throttle_ms > 0 ? THROTTLED : READING;
+    request_release(conn->request);
+    if (thread->is_stopping) {
+        connection_close(conn);
+        return;
+    }
+    if (conn->state == THROTTLED) {
+        thread_timer_set(thread, &conn->throttle_timer, throttle_ms);
+        return;
+    }
+    if (conn->in_use) /* the reading loop is below us and goes on */
+        return;
+    if (conn->input) {
+        list_push_back(&thread->resumes, &conn->resume);
+        event_active(&thread->resume_event, EV_TIMEOUT, 1);
+        return;
+    }
+    connection_continue(conn);
+}
+
+static void send_on(struct connection *conn)
+{
+    struct network_thread *thread = conn->thread;
+    size_t sent, spliced;
+    enum output_state state = output_send(&conn->request->output, conn->fd, &sent, &spliced);
+    count(&thread->counters.sent_bytes, (int64_t)sent);
+    count(&thread->counters.sendfile_bytes, (int64_t)spliced);
+    if (sent > 0)
+        connection_touch(conn);
+    switch (state) {
+    case OUTPUT_DONE:
+        count(&thread->counters.answers, 1);
+        finish(conn);
+        return;
+    case OUTPUT_BLOCKED:
+        count(&thread->counters.send_blocked, 1);
+        event_add(&conn->write_event, NULL);
+        return;
+    case OUTPUT_FAILED:
+        trace_debug("connection failed peer=%s reason=%s", conn->peer, err_sentence(ERR_IO));
+        connection_close(conn);
+        return;
+    }
+}
+
+void connection_on_writable(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    struct connection *conn = context;
+    if (conn->state == ANSWERING)
+        send_on(conn);
+}
+
+/* conn->request has been answered or refused. */
+void connection_answer(struct connection *conn)
+{
+    struct network_request *nr = conn->request;
+    if (conn->state == CLOSED) {
+        request_release(nr);
+        return;
+    }
+    assert(conn->state == WORKING);
+    if (nr->refused_why) {
+        connection_refuse(conn, nr->refused_why);
+        return;
+    }
+    conn->state = ANSWERING;
+    if (nr->has_answer)
+        send_on(conn);
+    else
+        finish(conn);
+}
+
+void connection_refuse(struct connection *conn, const char *why)
+{
+    struct network *network = conn->thread->network;
+    count(&conn->thread->counters.bad_frames, 1);
+    trace_info("connection closed peer=%s listener=%s reason=%s", conn->peer,
+               network->listeners[conn->listener].options.name, why);
+    if (conn->state == WORKING)
+        conn->state = ANSWERING; /* the request is back; closing releases it */
+    connection_close(conn);
+}

@@ -1,0 +1,358 @@
+/* Reading. A connection without a half request reads into its thread's scratch buffer, so an idle
+ * one holds no memory. A frame that is whole in there is copied to the request; one that is not
+ * gets a buffer which grows with the bytes that arrive, whatever size was announced, and which
+ * becomes the request's own once the frame is whole.
+ *
+ * Reading is stopped lazily: while a request is worked on the event stays in the loop, and only if
+ * bytes come meanwhile is it taken out. A client that waits for its answers costs no epoll_ctl at
+ * all. */
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "broker/base/trace.h"
+#include "broker/server/network_internal.h"
+
+static void start_reading(struct connection *conn)
+{
+    if (!conn->is_reading)
+        event_add(&conn->read_event, NULL);
+    conn->is_reading = true;
+}
+
+static void stop_reading(struct connection *conn)
+{
+    if (conn->is_reading)
+        event_del(&conn->read_event);
+    conn->is_reading = false;
+}
+
+static void charge(struct connection *conn, int64_t bytes)
+{
+    count(&conn->thread->network->unfinished_bytes, bytes);
+}
+
+static void input_free(struct connection *conn)
+{
+    charge(conn, -(int64_t)conn->input_capacity);
+    free(conn->input);
+    conn->input = NULL;
+    conn->input_size = conn->input_capacity = 0;
+}
+
+void connection_discard(struct connection *conn)
+{
+    struct network *network = conn->thread->network;
+    if (conn->fd >= 0) {
+        close(conn->fd);
+        limits_release(network->limits, conn->listener, conn->address);
+    }
+    free(conn);
+}
+
+static void free_if_unused(struct connection *conn)
+{
+    if (conn->state == CLOSED && !conn->in_use && !conn->request)
+        free(conn);
+}
+
+void connection_close(struct connection *conn)
+{
+    if (conn->state == CLOSED)
+        return;
+    struct network_thread *thread = conn->thread;
+    stop_reading(conn);
+    event_del(&conn->write_event);
+    timer_cancel(&thread->timers, &conn->throttle_timer);
+    list_remove(&conn->lru);
+    list_remove(&conn->paused);
+    list_remove(&conn->resume);
+    input_free(conn);
+    close(conn->fd);
+    conn->fd = -1;
+    limits_release(thread->network->limits, conn->listener, conn->address);
+    count(&thread->counters.connections, -1);
+    bool is_answering = conn->state == ANSWERING;
+    conn->state = CLOSED;
+    if (is_answering)
+        request_release(conn->request); /* gives the struct back through connection_continue() */
+    else
+        free_if_unused(conn);
+    thread_check_done(thread);
+}
+
+void connection_touch(struct connection *conn)
+{
+    conn->last_active_ms = thread_now_ms(conn->thread);
+    list_remove(&conn->lru);
+    list_push_back(&conn->thread->connections, &conn->lru);
+}
+
+/* Errors close the connection, with a line that says why. */
+static bool size_is_good(struct connection *conn, int32_t size)
+{
+    int32_t max = conn->thread->network->options.request_max_bytes;
+    if (size >= 0 && size <= max)
+        return true;
+    char why[96];
+    snprintf(why, sizeof why, "a frame announces %d bytes, socket.request.max.bytes is %d", size,
+             max);
+    connection_refuse(conn, why);
+    return false;
+}
+
+static void begin_with_copy(struct connection *conn, const uint8_t *bytes, size_t size)
+{
+    uint8_t *memory = mem_try(size ? size : 1);
+    if (!memory) {
+        connection_refuse(conn, "memory is exhausted");
+        return;
+    }
+    memcpy(memory, bytes, size);
+    charge(conn, (int64_t)size);
+    request_begin(conn, memory, size, slice_of(memory, size));
+}
+
+/* Begin a request with each whole frame for as long as they are answered at once. Gives the bytes
+ * that were used. */
+static size_t consume(struct connection *conn, const uint8_t *data, size_t size)
+{
+    size_t used = 0;
+    while (conn->state == READING && size - used >= FRAME_SIZE_BYTES) {
+        int32_t frame_size = (int32_t)get_be32(data + used);
+        if (!size_is_good(conn, frame_size))
+            break;
+        if (size - used - FRAME_SIZE_BYTES < (size_t)frame_size)
+            break;
+        const uint8_t *frame = data + used + FRAME_SIZE_BYTES;
+        used += FRAME_SIZE_BYTES + (size_t)frame_size;
+        begin_with_copy(conn, frame, (size_t)frame_size);
+    }
+    return used;
+}
+
+/* Room for the bytes of a frame that is not whole. False: the bound of all connections is reached.
+ */
+static bool input_has_room(struct connection *conn, size_t capacity)
+{
+    struct network *network = conn->thread->network;
+    int64_t others = counted(&network->unfinished_bytes) - (int64_t)conn->input_capacity;
+    return others <= 0 || others + (int64_t)capacity <= network->options.unfinished_max_bytes;
+}
+
+static bool input_resize(struct connection *conn, size_t capacity)
+{
+    uint8_t *grown = realloc(conn->input, capacity);
+    if (!grown) {
+        connection_refuse(conn, "memory is exhausted");
+        return false;
+    }
+    charge(conn, (int64_t)capacity - (int64_t)conn->input_capacity);
+    conn->input = grown;
+    conn->input_capacity = capacity;
+    return true;
+}
+
+static void input_put(struct connection *conn, const uint8_t *data, size_t size)
+{
+    assert(!conn->input);
+    size_t capacity = size < INPUT_FIRST_BYTES ? INPUT_FIRST_BYTES : size;
+    if (!input_resize(conn, capacity))
+        return;
+    memcpy(conn->input, data, size);
+    conn->input_size = size;
+}
+
+/* How many bytes the first frame has with its size, or those of the size while it is not there. */
+static size_t input_needed(const struct connection *conn)
+{
+    if (conn->input_size < FRAME_SIZE_BYTES)
+        return FRAME_SIZE_BYTES;
+    return FRAME_SIZE_BYTES + (size_t)get_be32(conn->input);
+}
+
+static bool input_grow(struct connection *conn, size_t needed)
+{
+    if (conn->input_size < conn->input_capacity)
+        return true;
+    size_t capacity = conn->input_capacity * 2;
+    if (capacity > needed)
+        capacity = needed;
+    if (!input_has_room(conn, capacity)) {
+        stop_reading(conn);
+        thread_pause_for_memory(conn->thread, conn);
+        return false;
+    }
+    return input_resize(conn, capacity);
+}
+
+/* The buffer holds one whole frame and nothing else: it becomes the request's. */
+static void begin_with_input(struct connection *conn)
+{
+    uint8_t *memory = conn->input;
+    size_t charged = conn->input_capacity, size = conn->input_size;
+    conn->input = NULL;
+    conn->input_size = conn->input_capacity = 0;
+    request_begin(conn, memory, charged,
+                  slice_of(memory + FRAME_SIZE_BYTES, size - FRAME_SIZE_BYTES));
+}
+
+static void on_gone(struct connection *conn, ssize_t n)
+{
+    if (n < 0 && errno != ECONNRESET && errno != EPIPE)
+        trace_info("connection failed peer=%s reason=%s", conn->peer, strerror(errno));
+    connection_close(conn);
+}
+
+/* recv() that closes on the end and on errors. 0: nothing (more) to do now. */
+static size_t receive(struct connection *conn, uint8_t *to, size_t room)
+{
+    ssize_t n;
+    do
+        n = recv(conn->fd, to, room, MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        return 0;
+    if (n <= 0) {
+        on_gone(conn, n);
+        return 0;
+    }
+    count(&conn->thread->counters.received_bytes, n);
+    return (size_t)n;
+}
+
+static void read_to_scratch(struct connection *conn)
+{
+    uint8_t *scratch = conn->thread->scratch;
+    size_t size = receive(conn, scratch, SCRATCH_BYTES);
+    if (size == 0)
+        return;
+    connection_touch(conn);
+    size_t used = consume(conn, scratch, size);
+    if (conn->state != CLOSED && used < size)
+        input_put(conn, scratch + used, size - used);
+}
+
+/* Add to the half frame in the buffer, never reading beyond its end. */
+static void read_to_input(struct connection *conn)
+{
+    size_t turn = 0;
+    while (conn->state == READING && conn->input && turn < READ_TURN_MAX_BYTES) {
+        size_t needed = input_needed(conn);
+        if (!input_grow(conn, needed))
+            return;
+        size_t end = needed < conn->input_capacity ? needed : conn->input_capacity;
+        size_t size = receive(conn, conn->input + conn->input_size, end - conn->input_size);
+        if (size == 0)
+            return;
+        turn += size;
+        conn->input_size += size;
+        connection_touch(conn);
+        if (conn->input_size < FRAME_SIZE_BYTES)
+            continue;
+        if (conn->input_size == FRAME_SIZE_BYTES &&
+            !size_is_good(conn, (int32_t)get_be32(conn->input)))
+            return;
+        if (conn->input_size == input_needed(conn))
+            begin_with_input(conn);
+    }
+}
+
+static void leave(struct connection *conn)
+{
+    conn->in_use = false;
+    free_if_unused(conn);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    struct connection *conn = context;
+    if (conn->state != READING || list_is_linked(&conn->resume)) {
+        stop_reading(conn); /* connection_continue() starts it again */
+        return;
+    }
+    if (!conn->input && !input_has_room(conn, SCRATCH_BYTES)) {
+        stop_reading(conn);
+        thread_pause_for_memory(conn->thread, conn);
+        return;
+    }
+    conn->in_use = true;
+    if (!conn->input)
+        read_to_scratch(conn);
+    if (conn->state == READING && conn->input)
+        read_to_input(conn);
+    leave(conn);
+}
+
+/* Frames that came behind one that had to wait for its answer. */
+static void consume_input(struct connection *conn)
+{
+    size_t used = consume(conn, conn->input, conn->input_size);
+    if (conn->state == CLOSED)
+        return;
+    if (used == conn->input_size) {
+        input_free(conn);
+    } else {
+        memmove(conn->input, conn->input + used, conn->input_size - used);
+        conn->input_size -= used;
+    }
+}
+
+/* READING again after a wait: first what is here, then the socket. From the loop itself, not from
+ * within a handler. */
+void connection_continue(struct connection *conn)
+{
+    if (conn->state == CLOSED || conn->in_use) {
+        free_if_unused(conn);
+        return;
+    }
+    conn->in_use = true;
+    if (conn->state == READING && conn->input)
+        consume_input(conn);
+    if (conn->state == READING)
+        start_reading(conn);
+    leave(conn);
+}
+
+void connection_retry_memory(struct connection *conn)
+{
+    size_t more = conn->input ? conn->input_capacity * 2 : SCRATCH_BYTES;
+    if (!input_has_room(conn, more))
+        return;
+    list_remove(&conn->paused);
+    conn->thread->memory_progress_ms = thread_now_ms(conn->thread);
+    if (conn->state == READING)
+        start_reading(conn);
+}
+
+static void on_throttle_over(struct timer *timer)
+{
+    struct connection *conn = list_entry(timer, struct connection, throttle_timer);
+    conn->state = READING;
+    connection_continue(conn);
+}
+
+void connection_arrive(struct network_thread *thread, struct mail *mail)
+{
+    struct connection *conn = list_entry(mail, struct connection, arrival);
+    if (thread->is_stopping) {
+        connection_discard(conn);
+        return;
+    }
+    list_init(&conn->lru);
+    list_init(&conn->paused);
+    list_init(&conn->resume);
+    conn->state = READING;
+    conn->throttle_timer.fire = on_throttle_over;
+    event_assign(&conn->read_event, thread->base, conn->fd, EV_READ | EV_PERSIST, on_readable,
+                 conn);
+    event_assign(&conn->write_event, thread->base, conn->fd, EV_WRITE, connection_on_writable,
+                 conn);
+    count(&thread->counters.connections, 1);
+    connection_touch(conn);
+    int64_t idle_ms = thread->network->options.idle_max_ms;
+    if (idle_ms >= 0 && !timer_is_set(&thread->idle_timer))
+        thread_timer_set(thread, &thread->idle_timer, idle_ms);
+    start_reading(conn);
+}

@@ -1,0 +1,199 @@
+/* What the files of the network share: threads, connections, and requests with what the network
+ * keeps of them.
+ *
+ * A connection's life (connection_move() is the only place that changes it):
+ *
+ *     READING --frame whole--> WORKING --answered--> ANSWERING --sent--> READING
+ *        |                        |                      |  \--sent, throttled--> THROTTLED -->
+ * READING
+ *        '------------------------'---- CLOSED <---------'
+ *
+ *   READING    no request; bytes of at most one frame have arrived
+ *   WORKING    `request` is with its handler; what arrives stays in the kernel
+ *   ANSWERING  `request` holds the answer, of which some has not left yet; nothing is read
+ * meanwhile, so a client that does not take its answers gets no more requests in THROTTLED  as
+ * READING, but nothing is read until the timer CLOSED     the socket is gone; the struct lives
+ * until its request comes back from its handler */
+#pragma once
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <netinet/in.h>
+#include <stdatomic.h>
+
+#include "broker/base/mailbox.h"
+#include "broker/base/thread.h"
+#include "broker/base/timers.h"
+#include "broker/server/frame.h"
+#include "broker/server/limits.h"
+#include "broker/server/output.h"
+
+#define SCRATCH_BYTES     (16 << 10) /* one read of a connection that has no buffer of its own */
+#define INPUT_FIRST_BYTES 512        /* a half frame begins with so much, and doubles */
+#define READ_TURN_MAX_BYTES                                                                        \
+    (1 << 20)                 /* what one connection may read before others have their turn */
+#define SPARE_REQUESTS_MAX 64 /* kept for use again, per thread */
+#define ACCEPT_TURN_MAX    64
+#define MEMORY_RETRY_MS    10    /* paused connections look again for room */
+#define MEMORY_STALL_MS    10000 /* nobody got room for so long: the oldest half request is given up \
+                                  */
+#define DECODE_MAX_PER_BYTE   32 /* arena bytes that decoding may use for each byte of a frame, */
+#define DECODE_MAX_FLAT_BYTES (1 << 20) /* and besides */
+
+enum connection_state { READING, WORKING, ANSWERING, THROTTLED, CLOSED };
+
+struct network_thread;
+
+struct mail {
+    struct list_node node;
+    void (*take)(struct network_thread *thread, struct mail *mail);
+};
+
+struct connection {
+    struct mail arrival;
+    struct network_thread *thread;
+    struct list_node lru;    /* thread->connections, least recently active first; CLOSED: none */
+    struct list_node paused; /* thread->paused, while there is no room for its bytes */
+    struct list_node resume; /* thread->resumes, while whole frames may wait in `input` */
+    struct event read_event, write_event;
+    struct timer throttle_timer;
+    struct network_request *request; /* WORKING, ANSWERING, and CLOSED until it is back */
+    uint8_t *input;                  /* what arrived beyond whole frames; NULL: nothing */
+    size_t input_size, input_capacity;
+    int64_t last_active_ms;
+    struct in6_addr address;
+    uint32_t listener;
+    int fd;
+    enum connection_state state;
+    bool is_reading; /* read_event is in the loop */
+    bool in_use;     /* a function further up the stack still needs the struct */
+    char peer[64];
+};
+
+struct network_request {
+    struct request request; /* first */
+    struct mail mail;
+    struct list_node outstanding; /* thread->outstanding or thread->spare */
+    struct network_thread *thread;
+    struct connection *connection;
+    const struct api_entry *entry;
+    uint8_t *frame_memory;
+    size_t frame_charged;
+    struct output output;
+    bool has_answer;
+    char *refused_why; /* close instead of an answer */
+    void (*posted_run)(struct request *request);
+    struct timer timer;
+    void (*timer_fire)(struct request *request);
+    int64_t throttle_ms;
+};
+
+struct thread_counters {
+    _Atomic int64_t connections, idle_closed, bad_frames, evicted, requests, answers,
+        received_bytes, sent_bytes, sendfile_bytes, send_blocked, memory_pauses;
+};
+
+struct network_thread {
+    struct network *network;
+    int index;
+    pthread_t pthread;
+    struct mailbox *mailbox;
+    struct mail stop;
+    struct thread_counters counters;
+
+    /* the thread's own from here on */
+    struct event_base *base;
+    struct event mailbox_event, timer_event, resume_event;
+    struct timers timers;
+    int64_t armed_ms; /* for when timer_event is set; INT64_MAX: it is not */
+    uint8_t *scratch;
+    struct list_node connections, paused, resumes, outstanding, spare;
+    size_t spare_count;
+    struct timer idle_timer, memory_timer, drain_timer;
+    int64_t memory_progress_ms;
+    bool is_stopping;
+};
+
+struct listener {
+    struct network *network;
+    struct listener_options options;
+    uint32_t index;
+    int fd;
+    uint16_t port;
+    struct event event;
+    struct timer pause_timer;
+    bool is_listening; /* event is in the loop */
+    bool waits_for_slot;
+};
+
+struct acceptor {
+    struct network *network;
+    pthread_t pthread;
+    struct event_base *base;
+    struct event slot_event, timer_event;
+    struct timers timers;
+    int reserve_fd; /* given up for a moment when descriptors are exhausted */
+    unsigned next_thread;
+    int64_t last_complaint_ms;
+    _Atomic bool is_stopping;
+    bool is_started;
+    _Atomic int64_t accepted, refused_per_ip, accept_errors;
+};
+
+struct network {
+    struct network_options options; /* fixed from birth, as are the next four */
+    struct listener *listeners;
+    struct limits *limits;
+    struct network_thread *threads;
+    int threads_count; /* started ones */
+    struct acceptor acceptor;
+    int64_t drain_ms; /* written before the threads are told to stop */
+    _Atomic int64_t unfinished_bytes;
+};
+
+/* --- connection.c: thread: the connection's --- */
+void connection_arrive(struct network_thread *thread, struct mail *mail);
+void connection_close(struct connection *conn);
+void connection_discard(struct connection *conn); /* never arrived */
+void connection_continue(struct connection *conn);
+void connection_retry_memory(struct connection *conn);
+void connection_touch(struct connection *conn);
+
+/* --- answering.c --- */
+void connection_answer(struct connection *conn);
+void connection_refuse(struct connection *conn, const char *why);
+void connection_on_writable(evutil_socket_t fd, short what, void *context);
+
+/* --- request.c --- */
+/* A whole frame: takes `memory`. The connection is READING before, and may be in any state after.
+ */
+void request_begin(struct connection *conn, uint8_t *memory, size_t charged, struct slice frame);
+void request_release(struct network_request *nr);
+void request_free_all(struct network_thread *thread);
+
+/* --- network_thread.c --- */
+void thread_init(struct network_thread *thread, struct network *network, int index);
+void thread_done(struct network_thread *thread);
+void *network_thread_run(void *context);
+bool thread_is_current(const struct network_thread *thread);
+int64_t thread_now_ms(const struct network_thread *thread);
+void thread_timer_set(struct network_thread *thread, struct timer *timer, int64_t delay_ms);
+void thread_check_done(struct network_thread *thread);
+void thread_take_stop(struct network_thread *thread, struct mail *mail);
+void thread_take_evict(struct network_thread *thread, struct mail *mail);
+void thread_pause_for_memory(struct network_thread *thread, struct connection *conn);
+
+/* --- acceptor.c --- */
+MUST_USE enum err acceptor_init(struct network *network);
+void acceptor_start(struct network *network);
+void acceptor_stop(struct network *network);
+void acceptor_done(struct network *network);
+
+static inline void count(_Atomic int64_t *counter, int64_t more)
+{
+    atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
+}
+static inline int64_t counted(const _Atomic int64_t *counter)
+{
+    return atomic_load_explicit((_Atomic int64_t *)counter, memory_order_relaxed);
+}
