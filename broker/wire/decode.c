@@ -1,0 +1,349 @@
+/* Decoding: a reader with an end, and the tables. Nothing is copied but what arrays need. */
+#include "broker/base/varint.h"
+#include "broker/wire/wire_internal.h"
+
+struct reader {
+    const uint8_t *at, *end;
+    struct arena *arena;
+    int16_t version;
+    bool is_flexible;
+    size_t left_to_allocate; /* of the arena */
+};
+
+static size_t left(const struct reader *r)
+{
+    return (size_t)(r->end - r->at);
+}
+
+static enum err too_short(void)
+{
+    return err_note(ERR_MALFORMED, "the message ends too soon");
+}
+
+static enum err read_uvarint(struct reader *r, uint32_t *ret)
+{
+    size_t used = uvarint_get(r->at, left(r), ret);
+    if (!used)
+        return err_note(ERR_MALFORMED, "a variable-length number does not end");
+    r->at += used;
+    return ERR_OK;
+}
+
+static enum err take(struct reader *r, size_t size, const uint8_t **ret)
+{
+    if (left(r) < size)
+        return too_short();
+    *ret = r->at;
+    r->at += size;
+    return ERR_OK;
+}
+
+/* A length or count; -1 is null. Compact ones stand one higher, and 0 is null. */
+static enum err read_length(struct reader *r, bool is_short, bool is_compact, int64_t *ret)
+{
+    if (is_compact) {
+        uint32_t raw;
+        enum err e = read_uvarint(r, &raw);
+        if (!e)
+            *ret = (int64_t)raw - 1;
+        return e;
+    }
+    const uint8_t *bytes;
+    enum err e = take(r, is_short ? 2 : 4, &bytes);
+    if (e)
+        return e;
+    int32_t length = is_short ? (int16_t)get_be16(bytes) : (int32_t)get_be32(bytes);
+    *ret = length < 0 ? -1 : length;
+    return ERR_OK;
+}
+
+static enum err read_slice(struct reader *r, const struct wire_field *field, bool in_array,
+                           struct slice *ret)
+{
+    int64_t length;
+    bool is_string = field->type == WIRE_STRING;
+    enum err e = read_length(r, is_string, r->is_flexible && !field->is_inflexible, &length);
+    if (e)
+        return e;
+    if (length < 0) {
+        if (in_array || !wire_is_nullable(field, r->version))
+            return err_note(ERR_MALFORMED, "null stands where none may");
+        *ret = SLICE_NULL;
+        return ERR_OK;
+    }
+    if (is_string && length > INT16_MAX)
+        return err_note(ERR_MALFORMED, "a string of %lld bytes", (long long)length);
+    const uint8_t *bytes;
+    e = take(r, (size_t)length, &bytes);
+    if (!e)
+        *ret = slice_of(bytes, (size_t)length);
+    return e;
+}
+
+static enum err read_struct(struct reader *r, const struct wire_struct *body, void *ret);
+
+static enum err read_scalar(struct reader *r, const struct wire_field *field, bool in_array,
+                            void *place)
+{
+    const uint8_t *bytes;
+    enum err e;
+    switch (field->type) {
+    case WIRE_BOOL:
+    case WIRE_INT8:
+        e = take(r, 1, &bytes);
+        if (!e && field->type == WIRE_BOOL)
+            *(bool *)place = bytes[0] != 0;
+        else if (!e)
+            *(int8_t *)place = (int8_t)bytes[0];
+        return e;
+    case WIRE_INT16:
+    case WIRE_UINT16:
+        e = take(r, 2, &bytes);
+        if (!e)
+            *(uint16_t *)place = get_be16(bytes);
+        return e;
+    case WIRE_INT32:
+    case WIRE_UINT32:
+        e = take(r, 4, &bytes);
+        if (!e)
+            *(uint32_t *)place = get_be32(bytes);
+        return e;
+    case WIRE_INT64:
+    case WIRE_FLOAT64:
+        e = take(r, 8, &bytes);
+        if (!e)
+            *(uint64_t *)place = get_be64(bytes);
+        return e;
+    case WIRE_UUID:
+        e = take(r, sizeof(struct uuid), &bytes);
+        if (!e)
+            memcpy(place, bytes, sizeof(struct uuid));
+        return e;
+    case WIRE_STRING:
+    case WIRE_BYTES:
+        return read_slice(r, field, in_array, place);
+    case WIRE_RECORDS:
+        return read_slice(r, field, in_array, &((struct wire_records *)place)->bytes);
+    case WIRE_STRUCT:
+        return read_struct(r, field->of, place);
+    }
+    return ERR_MALFORMED;
+}
+
+/* --- arrays: a count is worth no more than the bytes that could hold it --- */
+
+static size_t least_size(const struct wire_struct *body, int16_t version, bool is_flexible);
+
+static size_t least_field_size(const struct wire_field *field, int16_t version, bool is_flexible)
+{
+    if (field->is_array)
+        return is_flexible ? 1 : 4;
+    switch (field->type) {
+    case WIRE_STRING:
+        return is_flexible && !field->is_inflexible ? 1 : 2;
+    case WIRE_BYTES:
+    case WIRE_RECORDS:
+        return is_flexible ? 1 : 4;
+    case WIRE_UUID:
+        return sizeof(struct uuid);
+    case WIRE_STRUCT:
+        return wire_is_pointer(field) ? 1 : least_size(field->of, version, is_flexible);
+    default:
+        return wire_type_size(field->type);
+    }
+}
+
+static size_t least_size(const struct wire_struct *body, int16_t version, bool is_flexible)
+{
+    size_t size = is_flexible ? 1 : 0;
+    for (uint16_t i = 0; i < body->fields_count; i++)
+        if (body->fields[i].tag < 0 && wire_has_version(&body->fields[i], version))
+            size += least_field_size(&body->fields[i], version, is_flexible);
+    return size ? size : 1;
+}
+
+static size_t least_element_size(const struct reader *r, const struct wire_field *field)
+{
+    struct wire_field element = *field;
+    element.is_array = false;
+    element.nullable_max = -1;
+    return least_field_size(&element, r->version, r->is_flexible);
+}
+
+static enum err allocate(struct reader *r, size_t count, size_t element_size, void **ret)
+{
+    size_t size;
+    if (__builtin_mul_overflow(count, element_size, &size) || size > r->left_to_allocate)
+        return err_note(ERR_MALFORMED, "the arrays are too large for the message");
+    r->left_to_allocate -= size;
+    *ret = arena_try(r->arena, size ? size : 1);
+    return *ret ? ERR_OK : ERR_NO_MEMORY;
+}
+
+static enum err read_array(struct reader *r, const struct wire_field *field, void *base)
+{
+    int64_t count;
+    enum err e = read_length(r, false, r->is_flexible, &count);
+    if (e)
+        return e;
+    if (count < 0) {
+        if (!wire_is_nullable(field, r->version))
+            return err_note(ERR_MALFORMED, "a null array stands where none may");
+        *wire_count(base, field) = -1;
+        return ERR_OK;
+    }
+    if ((size_t)count > left(r) / least_element_size(r, field))
+        return err_note(ERR_MALFORMED, "%lld elements cannot be in %zu bytes", (long long)count,
+                        left(r));
+    size_t element_size = wire_element_size(field);
+    void *elements = NULL;
+    e = allocate(r, (size_t)count, element_size, &elements);
+    for (int64_t i = 0; !e && i < count; i++)
+        e = read_scalar(r, field, true, (char *)elements + (size_t)i * element_size);
+    if (e)
+        return e;
+    *(void **)wire_place(base, field->offset) = elements;
+    *wire_count(base, field) = (int32_t)count;
+    return ERR_OK;
+}
+
+static enum err read_nullable_struct(struct reader *r, const struct wire_field *field, void *place)
+{
+    const uint8_t *mark;
+    enum err e = take(r, 1, &mark);
+    if (e)
+        return e;
+    if ((int8_t)*mark < 0) {
+        if (!wire_is_nullable(field, r->version))
+            return err_note(ERR_MALFORMED, "null stands where none may");
+        *(void **)place = NULL;
+        return ERR_OK;
+    }
+    void *held = NULL;
+    e = allocate(r, 1, field->of->size_bytes, &held);
+    if (!e)
+        e = read_struct(r, field->of, held);
+    if (!e)
+        *(void **)place = held;
+    return e;
+}
+
+static enum err read_field(struct reader *r, const struct wire_field *field, void *base)
+{
+    enum err e;
+    if (field->is_array)
+        e = read_array(r, field, base);
+    else if (wire_is_pointer(field))
+        e = read_nullable_struct(r, field, wire_place(base, field->offset));
+    else
+        e = read_scalar(r, field, false, wire_place(base, field->offset));
+    return e ? err_wrap(e, "%s", field->name) : ERR_OK;
+}
+
+/* --- tagged fields --- */
+
+static const struct wire_field *find_tag(const struct wire_struct *body, int16_t version,
+                                         uint32_t tag)
+{
+    for (uint16_t i = 0; i < body->fields_count; i++)
+        if (body->fields[i].tag >= 0 && (uint32_t)body->fields[i].tag == tag &&
+            wire_has_version(&body->fields[i], version))
+            return &body->fields[i];
+    return NULL;
+}
+
+static enum err keep_tag(struct reader *r, struct wire_tags *tags, uint32_t most, uint32_t tag,
+                         struct slice data)
+{
+    if (!tags->tags) {
+        void *room = NULL;
+        enum err e = allocate(r, most, sizeof *tags->tags, &room);
+        if (e)
+            return e;
+        tags->tags = room;
+    }
+    int32_t place = tags->tags_count;
+    for (; place > 0 && tags->tags[place - 1].tag > tag; place--)
+        tags->tags[place] = tags->tags[place - 1];
+    tags->tags[place] = (struct wire_tag){tag, data};
+    tags->tags_count++;
+    return ERR_OK;
+}
+
+/* A tagged field is read within its own bytes; what it leaves of them is skipped. */
+static enum err read_known_tag(struct reader *r, const struct wire_field *field, struct slice data,
+                               void *ret)
+{
+    const uint8_t *end = r->end;
+    r->at = data.data;
+    r->end = data.data + data.size;
+    enum err e = read_field(r, field, ret);
+    r->at = r->end;
+    r->end = end;
+    return e;
+}
+
+static enum err read_tags(struct reader *r, const struct wire_struct *body, void *ret)
+{
+    uint32_t count;
+    enum err e = read_uvarint(r, &count);
+    if (!e && count > left(r) / 2)
+        e = err_note(ERR_MALFORMED, "%u tagged fields cannot be in %zu bytes", count, left(r));
+    for (uint32_t i = 0; !e && i < count; i++) {
+        uint32_t tag = 0, size = 0;
+        const uint8_t *bytes = NULL;
+        e = read_uvarint(r, &tag);
+        if (!e)
+            e = read_uvarint(r, &size);
+        if (!e)
+            e = take(r, size, &bytes);
+        if (e)
+            break;
+        const struct wire_field *field = find_tag(body, r->version, tag);
+        if (field)
+            e = read_known_tag(r, field, slice_of(bytes, size), ret);
+        else
+            e = keep_tag(r, wire_place(ret, body->tags_offset), count - i, tag,
+                         slice_of(bytes, size));
+    }
+    return e;
+}
+
+static enum err read_struct(struct reader *r, const struct wire_struct *body, void *ret)
+{
+    wire_init(body, ret);
+    for (uint16_t i = 0; i < body->fields_count; i++) {
+        const struct wire_field *field = &body->fields[i];
+        if (!wire_has_version(field, r->version) || (field->tag >= 0 && r->is_flexible))
+            continue;
+        enum err e = read_field(r, field, ret);
+        if (e)
+            return e;
+    }
+    return r->is_flexible ? read_tags(r, body, ret) : ERR_OK;
+}
+
+enum err wire_decode(const struct wire_message *message, struct slice bytes, int16_t version,
+                     struct arena *arena, void *ret, size_t *ret_used)
+{
+    if (version < message->min_version || version > message->max_version)
+        return err_note(ERR_UNSUPPORTED_VERSION, "%s has no version %d", message->name, version);
+    static const uint8_t nothing[1];
+    const uint8_t *start = bytes.data ? bytes.data : nothing;
+    struct reader r = {
+        .at = start,
+        .end = start + bytes.size,
+        .arena = arena,
+        .version = version,
+        .is_flexible = version >= message->flexible_version,
+        .left_to_allocate = bytes.size > SIZE_MAX / WIRE_AMPLIFICATION
+                                ? SIZE_MAX
+                                : bytes.size * WIRE_AMPLIFICATION + 1024,
+    };
+    enum err e = read_struct(&r, message->body, ret);
+    if (e)
+        return err_wrap(e, "%s version %d", message->name, version);
+    if (ret_used)
+        *ret_used = (size_t)(r.at - start);
+    return ERR_OK;
+}

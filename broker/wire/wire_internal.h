@@ -1,0 +1,50 @@
+/* Reading the tables, for the files of the codec. */
+#pragma once
+
+#include "broker/wire/wire.h"
+
+static inline void *wire_place(void *base, size_t offset)
+{
+    return (char *)base + offset;
+}
+
+static inline const void *wire_place_const(const void *base, size_t offset)
+{
+    return (const char *)base + offset;
+}
+
+static inline int32_t *wire_count(void *base, const struct wire_field *field)
+{
+    return wire_place(base, field->count_offset);
+}
+
+static inline int32_t wire_count_of(const void *base, const struct wire_field *field)
+{
+    return *(const int32_t *)wire_place_const(base, field->count_offset);
+}
+
+static inline bool wire_has_version(const struct wire_field *field, int16_t version)
+{
+    return version >= field->min_version && version <= field->max_version;
+}
+
+static inline bool wire_is_nullable(const struct wire_field *field, int16_t version)
+{
+    return version >= field->nullable_min && version <= field->nullable_max;
+}
+
+/* A struct that may be null is held by a pointer. */
+static inline bool wire_is_pointer(const struct wire_field *field)
+{
+    return field->type == WIRE_STRUCT && !field->is_array && field->nullable_max >= 0;
+}
+
+/* Of one element in memory. */
+size_t wire_type_size(enum wire_type type);
+
+static inline size_t wire_element_size(const struct wire_field *field)
+{
+    return field->type == WIRE_STRUCT ? field->of->size_bytes : wire_type_size(field->type);
+}
+
+bool wire_is_default(const struct wire_field *field, const void *value);
