@@ -1,0 +1,234 @@
+/* Changes of settings: Kafka's ConfigAdminManager and DynamicBrokerConfig, as functions on maps.
+ *
+ * A broker's dynamic settings are judged by what they would make of the broker: the layer is put
+ * over the snapshot in force, and whatever a start would refuse is refused here. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "broker/config/config_alter.h"
+#include "broker/config/config_internal.h"
+
+static enum err check_op_names(const struct config_op *ops, int32_t ops_count)
+{
+    for (int32_t i = 0; i < ops_count; i++) {
+        for (int32_t j = 0; j < i; j++) {
+            if (slice_equal(ops[i].name, ops[j].name))
+                return err_note(ERR_INVALID_REQUEST, "Error due to duplicate config keys : %.*s",
+                                SLICE_ARG(ops[i].name));
+        }
+    }
+    for (int32_t i = 0; i < ops_count; i++) {
+        if (ops[i].kind != CONFIG_OP_DELETE && slice_is_null(ops[i].value))
+            return err_note(ERR_INVALID_REQUEST, "Null value not supported for : %.*s",
+                            SLICE_ARG(ops[i].name));
+    }
+    return ERR_OK;
+}
+
+/* Split at every comma and keep empty parts but trailing ones, as Java's String.split does. */
+static struct config_list split_plain(const char *text, struct arena *arena)
+{
+    size_t size = strlen(text), count = 1;
+    for (size_t i = 0; i < size; i++)
+        count += text[i] == ',';
+    const char **items = arena_new_array(arena, const char *, count);
+    for (size_t i = 0; i < count; i++) {
+        size_t length = strcspn(text, ",");
+        items[i] = arena_strdup(arena, slice_of(text, length));
+        text += length + (text[length] == ',');
+    }
+    while (count > 1 && items[count - 1][0] == 0)
+        count--;
+    return (struct config_list){items, (int32_t)count};
+}
+
+static bool contains(const struct config_list *list, const char *item)
+{
+    for (int32_t i = 0; i < list->count; i++) {
+        if (strcmp(list->items[i], item) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void join(struct buf *out, const char *item)
+{
+    buf_printf(out, "%s%s", out->size ? "," : "", item);
+}
+
+/* append: the old items, then the new ones that are not there; subtract: the old ones that are not
+ * named. */
+static char *change_list(const char *old, const char *change, bool is_append)
+{
+    OWNED(arena) struct arena *arena = arena_new();
+    struct config_list before = split_plain(old, arena), named = split_plain(change, arena);
+    struct buf out = {0};
+    for (int32_t i = 0; i < before.count; i++) {
+        if (before.items[i][0] && (is_append || !contains(&named, before.items[i])))
+            join(&out, before.items[i]);
+    }
+    for (int32_t i = 0; is_append && i < named.count; i++) {
+        if (!contains(&before, named.items[i]))
+            join(&out, named.items[i]);
+    }
+    char *text = mem_strndup(out.data ? (const char *)out.data : "", out.size);
+    buf_done(&out);
+    return text;
+}
+
+static enum err apply_to_list(enum config_target target, const struct config_op *op,
+                              const char *name, const char *value, struct config_map *properties)
+{
+    const struct config_key *key =
+        target == TARGET_TOPIC ? topic_key_find(name) : config_key_find(name);
+    bool is_append = op->kind == CONFIG_OP_APPEND;
+    if (!key)
+        return err_note(ERR_INVALID_CONFIG, "Unknown config name: %s", name);
+    if (key->type != CONFIG_LIST)
+        return err_note(ERR_INVALID_CONFIG, "Config value %s is not allowed for config key: %s",
+                        is_append ? "append" : "subtract", name);
+    const char *old = config_map_get(properties, name);
+    if (!old)
+        old = config_key_fallback(key) ? config_key_fallback(key) : "";
+    OWNED_MEM char *text = change_list(old, value, is_append);
+    config_map_set(properties, name, text);
+    return ERR_OK;
+}
+
+static enum err apply(enum config_target target, const struct config_op *op,
+                      struct config_map *properties)
+{
+    OWNED_MEM char *name = mem_strndup((const char *)op->name.data, op->name.size);
+    OWNED_MEM char *value = mem_strndup((const char *)op->value.data, op->value.size);
+    switch (op->kind) {
+    case CONFIG_OP_SET:
+        config_map_set(properties, name, value);
+        return ERR_OK;
+    case CONFIG_OP_DELETE:
+        config_map_remove(properties, name);
+        return ERR_OK;
+    case CONFIG_OP_APPEND:
+    case CONFIG_OP_SUBTRACT:
+        return apply_to_list(target, op, name, value, properties);
+    default:
+        return err_note(ERR_INVALID_REQUEST, "Unknown config operation %d for %s", op->kind, name);
+    }
+}
+
+enum err config_ops_apply(enum config_target target, const struct config_op *ops, int32_t ops_count,
+                          struct config_map *properties)
+{
+    enum err e = check_op_names(ops, ops_count);
+    for (int32_t i = 0; !e && i < ops_count; i++)
+        e = apply(target, &ops[i], properties);
+    return e;
+}
+
+enum err config_ops_replace(const struct config_op *ops, int32_t ops_count,
+                            struct config_map *ret_properties)
+{
+    enum err e = check_op_names(ops, ops_count);
+    for (int32_t i = 0; !e && i < ops_count; i++)
+        config_map_set_slices(ret_properties, ops[i].name, ops[i].value);
+    return e;
+}
+
+/* "listener.name.<listener>.<setting>": the setting, or NULL. */
+static const char *behind_listener_prefix(const char *name)
+{
+    const char *dot = NULL;
+    if (strncmp(name, "listener.name.", 14) == 0)
+        dot = strchr(name + 14, '.');
+    return dot ? dot + 1 : NULL;
+}
+
+static bool is_security(const struct config_key *key)
+{
+    return strncmp(key->name, "ssl.", 4) == 0 || strncmp(key->name, "sasl.", 5) == 0;
+}
+
+/* May it be changed while the broker runs, and on this target? Unknown names are let through, since
+ * a plug-in may know them. */
+static enum err check_name(enum config_target target, const char *name)
+{
+    const char *inner = behind_listener_prefix(name);
+    const struct config_key *key = config_key_find(inner ? inner : name);
+    if (!key)
+        return ERR_OK;
+    if (key->update == UPDATE_READ_ONLY)
+        return err_note(ERR_INVALID_REQUEST, "Cannot update these configs dynamically: Set(%s)",
+                        name);
+    if (!inner && is_security(key))
+        return err_note(ERR_INVALID_REQUEST,
+                        "These security configs can be dynamically updated only per-listener using "
+                        "the listener prefix: Set(%s)",
+                        name);
+    if (target == TARGET_BROKER_DEFAULT && (key->update == UPDATE_PER_BROKER || inner))
+        return err_note(ERR_INVALID_REQUEST,
+                        "Cannot update these configs at default cluster level, broker id must be "
+                        "specified: Set(%s)",
+                        name);
+    return ERR_OK;
+}
+
+static const char *const thread_pools[] = {
+    "num.io.threads", "num.network.threads", "num.replica.fetchers",
+    "num.recovery.threads.per.data.dir", "background.threads"};
+
+static int64_t number_of(const struct config *config, const char *name)
+{
+    const struct config_key *key = config_key_find(name);
+    struct config_value value = {0};
+    OWNED(arena) struct arena *arena = arena_new();
+    if (config_value_parse(key, config_text(config, key), arena, &value))
+        return 0;
+    return value.number;
+}
+
+/* A pool of threads may at most double or halve in one step. */
+static enum err check_threads(const struct config *now, const struct config *next)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(thread_pools); i++) {
+        const char *name = thread_pools[i], *rule = NULL;
+        int64_t before = number_of(now, name), after = number_of(next, name);
+        if (after == before)
+            continue;
+        if (after <= 0)
+            return err_note(ERR_INVALID_REQUEST,
+                            "Dynamic thread count update validation failed for %s=%" PRId64
+                            ", value should be at least 1",
+                            name, after);
+        if (after < before / 2)
+            rule = "at least half";
+        else if (after > before * 2)
+            rule = "not be greater than double";
+        if (rule)
+            return err_note(ERR_INVALID_REQUEST,
+                            "Dynamic thread count update validation failed for %s=%" PRId64
+                            ", value should %s%s the current value %" PRId64,
+                            name, after, after < before ? "be " : "", rule, before);
+    }
+    return ERR_OK;
+}
+
+enum err broker_config_check(const struct config *config, enum config_target target,
+                             const struct config_map *properties)
+{
+    struct config_problems problems = {0};
+    const struct config_map *layers[LAYERS_COUNT];
+    for (int32_t i = 0; i < properties->count; i++) {
+        enum err e = check_name(target, properties->entries[i].name);
+        if (e)
+            return e;
+    }
+    for (int i = 0; i < LAYERS_COUNT; i++)
+        layers[i] = &config->inside->layers[i];
+    layers[target == TARGET_BROKER ? LAYER_DYNAMIC_BROKER : LAYER_DYNAMIC_DEFAULT] = properties;
+
+    struct config *next = config_build(NULL, layers, &problems);
+    enum err e = next ? check_threads(config, next)
+                      : err_note(ERR_INVALID_REQUEST, "%s", problems.first_error);
+    config_unref(next);
+    config_problems_done(&problems);
+    return e;
+}
