@@ -1,0 +1,194 @@
+/* Appending as leader and as follower: what the batches must fulfil, and what the caller is told.
+ */
+#include <inttypes.h>
+
+#include "broker/base/arena.h"
+#include "broker/log/log_validate.h"
+#include "broker/log/log_write.h"
+
+static enum err wrap(const struct log *log, enum err e)
+{
+    return err_wrap(e, "append to %s-%" PRId32, log->topic, log->partition);
+}
+
+/* --- follower --- */
+
+/* Walk the batches a leader sent: whole, right, ascending from the log end on. ret_size: without
+ * half a batch. */
+static enum err check_replica_batches(struct log *log, struct slice records,
+                                      struct batch_info *ret_first, struct write_bounds *ret,
+                                      size_t *ret_size)
+{
+    int64_t next = log_end_offset(log);
+    *ret = (struct write_bounds){
+        .first_offset = NO_OFFSET, .last_offset = NO_OFFSET, .max_timestamp = NO_TIMESTAMP};
+    size_t at = 0;
+    while (at < records.size) {
+        struct batch_info b;
+        enum err e = batch_peek(slice_of(records.data + at, records.size - at), &b);
+        if (e == ERR_AGAIN || (!e && (size_t)b.size_bytes > records.size - at))
+            break;
+        if (e)
+            return e;
+        if (!batch_crc_is_right(records.data + at))
+            return err_note(ERR_CORRUPT_MESSAGE, "batch at offset %" PRId64 " fails its checksum",
+                            b.base_offset);
+        if (b.base_offset < next)
+            return err_note(ERR_OFFSET_OUT_OF_RANGE,
+                            "batch at offset %" PRId64 " comes at log end %" PRId64, b.base_offset,
+                            next);
+        if (at == 0) {
+            *ret_first = b;
+            ret->first_offset = b.base_offset;
+        }
+        ret->last_offset = b.last_offset;
+        if (b.max_timestamp > ret->max_timestamp)
+            ret->max_timestamp = b.max_timestamp;
+        ret->has_control |= b.magic >= 2 && (b.attributes & BATCH_CONTROL);
+        next = b.last_offset + 1;
+        at += (size_t)b.size_bytes;
+    }
+    *ret_size = at;
+    return ERR_OK;
+}
+
+static void fill_result(struct log *log, const struct write_bounds *bounds,
+                        struct append_result *ret)
+{
+    ret->base_offset = bounds->first_offset;
+    ret->last_offset = bounds->last_offset;
+    ret->log_start_offset = log_start_offset(log);
+    ret->needs_flush = log->unflushed_messages >= log->config.flush_messages;
+}
+
+enum err log_append_follower(struct log *log, const uint8_t *records, size_t size,
+                             struct append_result *ret)
+{
+    struct append_result result = {
+        .base_offset = NO_OFFSET, .last_offset = NO_OFFSET, .log_append_time_ms = NO_TIMESTAMP};
+    enum err e = log_check_online(log);
+    if (e)
+        return e;
+    LOCK_SCOPE(&log->lock);
+    struct batch_info first;
+    struct write_bounds bounds;
+    size_t whole = 0;
+    e = check_replica_batches(log, slice_of(records, size), &first, &bounds, &whole);
+    if (!e && whole > (size_t)log->config.segment_bytes)
+        e = err_note(ERR_RECORD_LIST_TOO_LARGE, "%zu bytes do not fit into a segment of %" PRId32,
+                     whole, log->config.segment_bytes);
+    if (!e && whole > 0)
+        e = log_write_batches(log, slice_of(records, whole), &first, &bounds);
+    if (e)
+        return log_failed(log, wrap(log, e));
+    fill_result(log, &bounds, &result);
+    *ret = result;
+    return ERR_OK;
+}
+
+/* --- leader --- */
+
+/* Duplicates, gaps and fences, judged with the offsets assigned. */
+static enum err check_producers(struct log *log, struct slice records, enum append_origin origin,
+                                const struct producer_batch **ret_duplicate)
+{
+    struct batch_info b;
+    *ret_duplicate = NULL;
+    for (size_t at = 0; at < records.size; at += (size_t)b.size_bytes) {
+        struct txn_marker marker;
+        struct slice rest = slice_of(records.data + at, records.size - at);
+        enum err e = batch_peek(rest, &b);
+        if (e)
+            return e;
+        if (b.magic < 2 || b.producer_id < 0)
+            continue;
+        if (!(b.attributes & BATCH_CONTROL))
+            e = origin == APPEND_CLIENT ? producer_state_check(&log->producers, &b, ret_duplicate)
+                                        : ERR_OK;
+        else if (txn_marker_parse(slice_of(rest.data, (size_t)b.size_bytes), &marker))
+            e = producer_state_check_marker(&log->producers, &b, &marker);
+        if (e || *ret_duplicate)
+            return e;
+    }
+    return ERR_OK;
+}
+
+static void answer_duplicate(struct log *log, const struct producer_batch *batch,
+                             struct append_result *ret)
+{
+    ret->is_duplicate = true;
+    ret->base_offset = batch->last_offset - batch->offset_delta;
+    ret->last_offset = batch->last_offset;
+    ret->log_start_offset = log_start_offset(log);
+    if (log->config.timestamp_type == TIMESTAMP_LOG_APPEND)
+        ret->log_append_time_ms = batch->timestamp_ms;
+}
+
+static enum err bounds_of(struct slice records, struct batch_info *ret_first,
+                          struct write_bounds *ret)
+{
+    struct batch_info b;
+    for (size_t at = 0; at < records.size; at += (size_t)b.size_bytes) {
+        enum err e = batch_peek(slice_of(records.data + at, records.size - at), &b);
+        if (e)
+            return e;
+        if (at == 0) {
+            *ret_first = b;
+            *ret =
+                (struct write_bounds){.first_offset = b.base_offset, .max_timestamp = NO_TIMESTAMP};
+        }
+        ret->last_offset = b.last_offset;
+        if (b.max_timestamp > ret->max_timestamp)
+            ret->max_timestamp = b.max_timestamp;
+        ret->has_control |= b.magic >= 2 && (b.attributes & BATCH_CONTROL);
+    }
+    return ERR_OK;
+}
+
+static enum err append_validated(struct log *log, struct slice records, enum append_origin origin,
+                                 struct append_result *ret)
+{
+    struct batch_info first;
+    struct write_bounds bounds;
+    const struct producer_batch *duplicate;
+    if (records.size > (size_t)log->config.segment_bytes)
+        return err_note(ERR_RECORD_LIST_TOO_LARGE,
+                        "%zu bytes do not fit into a segment of %" PRId32, records.size,
+                        log->config.segment_bytes);
+    enum err e = check_producers(log, records, origin, &duplicate);
+    if (e)
+        return e;
+    if (duplicate) {
+        answer_duplicate(log, duplicate, ret);
+        return ERR_OK;
+    }
+    e = bounds_of(records, &first, &bounds);
+    if (!e)
+        e = log_write_batches(log, records, &first, &bounds);
+    if (!e)
+        fill_result(log, &bounds, ret);
+    return e;
+}
+
+enum err log_append_leader(struct log *log, uint8_t *records, size_t size, int32_t leader_epoch,
+                           enum append_origin origin, int16_t api_version, struct arena *arena,
+                           struct append_result *ret)
+{
+    struct append_result result = {
+        .base_offset = NO_OFFSET, .last_offset = NO_OFFSET, .log_append_time_ms = NO_TIMESTAMP};
+    enum err e = log_check_online(log);
+    if (e)
+        return e;
+    struct slice ready = SLICE_NULL;
+    LOCK_SCOPE(&log->lock);
+    e = log_validate(log, records, size, leader_epoch, origin, api_version, arena, &ready, &result);
+    if (!e && ready.size > 0)
+        e = append_validated(log, ready, origin, &result);
+    if (e) {
+        ret->record_errors = result.record_errors;
+        ret->record_errors_count = result.record_errors_count;
+        return log_failed(log, wrap(log, e));
+    }
+    *ret = result;
+    return ERR_OK;
+}

@@ -1,0 +1,177 @@
+/* See log_dir.h. */
+#include "broker/log/log_dir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "broker/base/trace.h"
+#include "broker/log/checkpoint_file.h"
+#include "broker/log/file_ops.h"
+#include "broker/log/text_file.h"
+
+#define CLEAN_MARK ".kafka_cleanshutdown"
+
+static const char *const checkpoint_name[] = {
+    [CHECKPOINT_RECOVERY_POINT] = "recovery-point-offset-checkpoint",
+    [CHECKPOINT_START_OFFSET] = "log-start-offset-checkpoint",
+    [CHECKPOINT_HIGH_WATERMARK] = "replication-offset-checkpoint",
+};
+
+static enum err make_dirs(const char *path)
+{
+    char part[PATH_MAX];
+    snprintf(part, sizeof part, "%s", path);
+    for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = 0;
+        if (file_ops->mkdir(part, 0755) != 0 && errno != EEXIST)
+            return err_note_errno("create directory %s", part);
+        *slash = '/';
+    }
+    if (file_ops->mkdir(part, 0755) != 0 && errno != EEXIST)
+        return err_note_errno("create directory %s", part);
+    return ERR_OK;
+}
+
+/* A record lock over the whole file, which is what a JVM broker takes; ours belongs to the open
+ * file, so that closing some other descriptor of it does not let go. The two exclude each other. */
+static enum err take_lock(struct log_dir *dir)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/.lock", dir->path);
+    dir->lock_fd = file_ops->open(AT_FDCWD, path, O_RDWR | O_CREAT, 0644);
+    if (dir->lock_fd < 0)
+        return err_note_errno("open %s", path);
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(dir->lock_fd, F_OFD_SETLK, &whole) == 0)
+        return ERR_OK;
+    if (errno == EAGAIN || errno == EACCES)
+        return err_note(ERR_EXISTS, "log directory %s is in use by another broker: %s is locked",
+                        dir->path, path);
+    return err_note_errno("lock %s", path);
+}
+
+enum err log_dir_open(const char *path, struct log_dir *ret)
+{
+    *ret = (struct log_dir){.path = mem_strdup(path), .lock_fd = -1, .meta = {.broker_id = -1}};
+    pthread_mutex_init(&ret->checkpoint_mutex, NULL);
+    enum err e = make_dirs(path);
+    if (!e)
+        e = take_lock(ret);
+    if (!e)
+        e = meta_properties_read(path, &ret->meta);
+    atomic_store(&ret->is_online, e == ERR_OK);
+    return e;
+}
+
+void log_dir_close(struct log_dir *dir)
+{
+    if (dir->lock_fd >= 0)
+        file_ops->close(dir->lock_fd);
+    meta_properties_done(&dir->meta);
+    pthread_mutex_destroy(&dir->checkpoint_mutex);
+    free(dir->path);
+}
+
+enum err log_dir_take_clean_mark(struct log_dir *dir, bool *ret_was_clean)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/%s", dir->path, CLEAN_MARK);
+    *ret_was_clean = stat(path, &st) == 0;
+    if (!*ret_was_clean)
+        return errno == ENOENT ? ERR_OK : err_note_errno("stat %s", path);
+    if (file_ops->unlink(path) != 0)
+        return err_note_errno("remove %s", path);
+    return path_sync(dir->path);
+}
+
+enum err log_dir_put_clean_mark(struct log_dir *dir, int64_t broker_epoch)
+{
+    char text[96];
+    int size =
+        snprintf(text, sizeof text, "{\"version\":0,\"brokerEpoch\":%" PRId64 "}", broker_epoch);
+    return text_file_replace(dir->path, CLEAN_MARK, slice_of(text, (size_t)size), true);
+}
+
+struct checkpoint_reader {
+    struct map *map;
+    enum checkpoint_kind kind;
+};
+
+static enum err take_line(void *context, struct slice topic, int32_t partition, int64_t offset)
+{
+    struct checkpoint_reader *reader = context;
+    char topic_text[TOPIC_NAME_MAX + 1], name[PARTITION_DIR_NAME_SIZE];
+    if (topic.size > TOPIC_NAME_MAX)
+        return err_note(ERR_MALFORMED, "a topic name of %zu bytes", topic.size);
+    snprintf(topic_text, sizeof topic_text, "%.*s", SLICE_ARG(topic));
+    partition_dir_name(topic_text, partition, name);
+    struct checkpointed *entry = map_get(reader->map, slice_str(name));
+    if (!entry) {
+        entry = mem_new(struct checkpointed);
+        *entry = (struct checkpointed){-1, -1, -1};
+        map_put(reader->map, slice_str(name), entry);
+    }
+    int64_t *field = reader->kind == CHECKPOINT_RECOVERY_POINT ? &entry->recovery_point
+                     : reader->kind == CHECKPOINT_START_OFFSET ? &entry->start_offset
+                                                               : &entry->high_watermark;
+    *field = offset;
+    return ERR_OK;
+}
+
+static enum err read_checkpoint(struct log_dir *dir, enum checkpoint_kind kind, struct map *map)
+{
+    char path[PATH_MAX];
+    struct buf text = {0};
+    struct checkpoint_reader reader = {.map = map, .kind = kind};
+    snprintf(path, sizeof path, "%s/%s", dir->path, checkpoint_name[kind]);
+    enum err e = text_file_read(AT_FDCWD, path, &text);
+    if (!e)
+        e = checkpoint_read_offsets(buf_slice(&text), take_line, &reader);
+    buf_done(&text);
+    return e == ERR_NOT_FOUND ? ERR_OK : err_wrap(e, "%s", path);
+}
+
+/* A damaged recovery point or start only costs a longer recovery. A damaged file of high watermarks
+ * takes the directory offline, as at the JVM broker: what was committed cannot be told without it.
+ */
+enum err log_dir_read_checkpoints(struct log_dir *dir, struct map *ret)
+{
+    for (int kind = CHECKPOINT_RECOVERY_POINT; kind <= CHECKPOINT_START_OFFSET; kind++) {
+        struct map one = {0};
+        enum err e = read_checkpoint(dir, (enum checkpoint_kind)kind, &one);
+        log_dir_free_checkpoints(&one);
+        if (e == ERR_OK)
+            e = read_checkpoint(dir, (enum checkpoint_kind)kind, ret);
+        else if (e == ERR_MALFORMED)
+            trace_warn("checkpoint is damaged and counts as empty: %s", err_sentence(e));
+        if (e && e != ERR_MALFORMED)
+            return e;
+    }
+    return read_checkpoint(dir, CHECKPOINT_HIGH_WATERMARK, ret);
+}
+
+void log_dir_free_checkpoints(struct map *map)
+{
+    struct map_entry *e;
+    for (size_t i = 0; (e = map_next(map, &i));)
+        free(e->value);
+    map_done(map);
+    *map = (struct map){0};
+}
+
+enum err log_dir_write_checkpoint(struct log_dir *dir, enum checkpoint_kind kind,
+                                  const struct checkpoint_line *lines, size_t count)
+{
+    struct buf text = {0};
+    checkpoint_begin(&text, count);
+    for (size_t i = 0; i < count; i++)
+        checkpoint_put_offset(&text, lines[i].topic, lines[i].partition, lines[i].offset);
+    enum err e = text_file_replace(dir->path, checkpoint_name[kind], buf_slice(&text), true);
+    buf_done(&text);
+    return e;
+}

@@ -1,0 +1,137 @@
+/* To stable storage: by group commit when someone must know, by early write-back all the time.
+ *
+ * Group commit: whoever comes first syncs up to the log end of that moment, those who come while it
+ * runs wait and are either covered by it or by the next one, which one of them runs for all.
+ *
+ * The active segment's indexes are not synced: after a crash recovery rebuilds those of the segment
+ * that holds the recovery point and of all later ones. Those of finished segments are. */
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+
+#include "broker/base/trace.h"
+#include "broker/log/file_ops.h"
+#include "broker/log/segment.h"
+#include "broker/log/text_file.h"
+
+static enum err sync_names(struct log *log)
+{
+    static const char *const names[] = {"leader-epoch-checkpoint", "partition.metadata"};
+    if (!atomic_exchange(&log->names_unsynced, false))
+        return ERR_OK;
+    enum err e = ERR_OK;
+    for (size_t i = 0; !e && i < ARRAY_SIZE(names); i++) {
+        char path[PATH_MAX];
+        log_path(log, names[i], path, sizeof path);
+        e = path_sync(path);
+    }
+    if (!e)
+        e = path_sync(atomic_load(&log->path));
+    if (!e) {
+        char parent[PATH_MAX];
+        log_path(log, "..", parent, sizeof parent);
+        e = path_sync(parent);
+    }
+    return e ? err_wrap(ERR_IO, "sync names of %s", atomic_load(&log->path)) : ERR_OK;
+}
+
+/* One sync of all that is new; gives the offset it covered. */
+static enum err sync_once(struct log *log)
+{
+    lock_acquire(&log->lock);
+    int64_t covered = log_end_offset(log), from = atomic_load(&log->recovery_point);
+    struct segment_list *list = log_pin(log);
+    log->unflushed_messages = 0;
+    log->last_flush_ms = log_now_ms(log);
+    lock_release(&log->lock);
+
+    enum err e = sync_names(log);
+    for (int i = segment_list_floor(list, from); !e && i < list->count; i++)
+        e = segment_sync(list->items[i], i < list->count - 1);
+    segment_list_unref(list);
+    if (e)
+        return e;
+    lock_acquire(&log->lock);
+    int64_t end = log_end_offset(log); /* a truncation meanwhile lowers what we may claim */
+    if (covered > end)
+        covered = end;
+    if (covered > atomic_load(&log->recovery_point))
+        atomic_store_explicit(&log->recovery_point, covered, memory_order_release);
+    lock_release(&log->lock);
+    return ERR_OK;
+}
+
+enum err log_flush_to(struct log *log, int64_t offset)
+{
+    enum err e = ERR_OK;
+    pthread_mutex_lock(&log->flush_mutex);
+    while (!e && log_recovery_point(log) < offset && offset <= log_end_offset(log)) {
+        if (log->is_flushing) {
+            pthread_cond_wait(&log->flush_done, &log->flush_mutex);
+            e = log_check_online(log);
+            continue;
+        }
+        log->is_flushing = true;
+        pthread_mutex_unlock(&log->flush_mutex);
+        e = log_failed(log,
+                       err_wrap(sync_once(log), "flush %s-%" PRId32, log->topic, log->partition));
+        pthread_mutex_lock(&log->flush_mutex);
+        log->is_flushing = false;
+        pthread_cond_broadcast(&log->flush_done);
+    }
+    pthread_mutex_unlock(&log->flush_mutex);
+    return e;
+}
+
+enum err log_flush(struct log *log)
+{
+    enum err e = log_check_online(log);
+    return e ? e : log_flush_to(log, log_end_offset(log));
+}
+
+/* --- write-back --- */
+
+void log_appended_bytes(struct log *log)
+{
+    struct segment *seg = log_active(log);
+    if (!log->host->run || seg->size_bytes - log->writeback_from < WRITEBACK_STEP_BYTES)
+        return;
+    if (!atomic_exchange(&log->is_writeback_queued, true))
+        log->host->run(log->host->context, log_writeback, log);
+}
+
+/* A hint: errors show at the next sync. */
+void log_writeback(struct log *log)
+{
+    lock_acquire(&log->lock);
+    struct segment *seg = log_active(log);
+    segment_ref(seg);
+    int64_t from = log->writeback_from, to = seg->size_bytes;
+    log->writeback_from = to;
+    lock_release(&log->lock);
+    atomic_store(&log->is_writeback_queued, false);
+    struct log_file *file;
+    if (to > from && segment_file_open(seg, &file) == ERR_OK) {
+        file_ops->sync_range(log_file_fd(file), from, to - from);
+        log_file_unref(file);
+    }
+    segment_unref(seg);
+}
+
+enum err log_close(struct log *log)
+{
+    enum err e = log_check_online(log);
+    if (e)
+        return e;
+    lock_acquire(&log->lock);
+    e = segment_finish(log_active(log));
+    if (!e)
+        e = log_take_snapshot(log);
+    log->is_closed = true;
+    lock_release(&log->lock);
+    if (!e)
+        e = log_flush(log);
+    if (!e)
+        atomic_store(&log->recovery_point, log_end_offset(log));
+    return log_failed(log, err_wrap(e, "close %s-%" PRId32, log->topic, log->partition));
+}

@@ -1,0 +1,29 @@
+/* What the files about opening a log share. Internal to this folder. */
+#pragma once
+
+#include "broker/log/segment.h"
+
+/* The files of a base offset, by state and kind. */
+struct found_segment {
+    int64_t base_offset;
+    bool has[STATE_COUNT][SEGMENT_FILE_COUNT];
+};
+
+struct found {
+    struct found_segment *items; /* ascending */
+    size_t count, capacity;
+    bool has_metadata, has_epochs, has_unfinished;
+};
+
+MUST_USE enum err log_list_dir(struct log *log, struct found *ret);
+
+/* log_swap.c: complete or undo what the cleaner was doing; `found` is read again. */
+MUST_USE enum err log_finish_swaps(struct log *log, struct found *found);
+
+/* log_recover.c: read and check from the recovery point on; end offset, indexes, producers, epochs
+ * follow. */
+MUST_USE enum err log_recover(struct log *log, int64_t recovery_point);
+MUST_USE enum err log_rebuild_indexes(struct log *log, struct segment *seg);
+
+/* After a clean stop without any snapshot nothing is read: there were no producers worth it. */
+MUST_USE enum err log_load_producers_clean(struct log *log, int64_t end);

@@ -1,0 +1,205 @@
+/* After a stop that was not clean: read every batch from the segment of the recovery point on,
+ * check it, and make indexes, transaction index, producers' state and epochs anew. The first bad
+ * batch ends the log: the file is cut there and later segments go, as they were written after it.
+ * But what lies below the recovery point had been on stable storage: if that is bad, the disk lied
+ * or somebody touched it, and the replica stays offline until a person has looked. */
+#include <inttypes.h>
+
+#include "broker/base/trace.h"
+#include "broker/log/file_ops.h"
+#include "broker/log/log_load.h"
+#include "broker/log/log_write.h"
+
+static enum err check_batch(const struct segment *seg, const struct batch_info *b,
+                            struct slice bytes, int64_t next)
+{
+    if (b->base_offset < next || b->last_offset < b->base_offset ||
+        b->last_offset - seg->base_offset > INT32_MAX)
+        return err_note(ERR_CORRUPT_MESSAGE, "offset %" PRId64 " where %" PRId64 " or more is due",
+                        b->base_offset, next);
+    if (!batch_crc_is_right(bytes.data))
+        return err_note(ERR_CORRUPT_MESSAGE, "batch at offset %" PRId64 " fails its checksum",
+                        b->base_offset);
+    return ERR_OK;
+}
+
+static enum err note_abort(struct log *log, struct segment *seg, const struct batch_info *b,
+                           struct slice bytes)
+{
+    struct txn_marker marker;
+    struct txn_completed txn;
+    if (b->magic < 2 || !(b->attributes & BATCH_CONTROL) || b->producer_id < 0 ||
+        !txn_marker_parse(bytes, &marker) || !marker.is_abort ||
+        !producer_state_peek_txn(&log->producers, b, &marker, &txn))
+        return ERR_OK;
+    struct txn_index_entry entry = {.producer_id = txn.producer_id,
+                                    .first_offset = txn.first_offset,
+                                    .last_offset = txn.last_offset,
+                                    .last_stable_offset = txn.last_stable_offset};
+    return txn_index_append(seg, &entry);
+}
+
+static void note_batch(struct log *log, struct segment *seg, const struct batch_info *b,
+                       int64_t position, struct slice bytes, bool with_state)
+{
+    LOCK_SCOPE(&log->view);
+    segment_note_batch(seg, b, position);
+    if (!with_state)
+        return;
+    log_feed_producers(&log->producers, b, bytes);
+    if (b->magic >= 2 && b->leader_epoch > epoch_cache_latest(&log->epochs))
+        epoch_cache_assign(&log->epochs, b->leader_epoch, b->base_offset);
+}
+
+static enum err reset_indexes(struct segment *seg, bool with_txns)
+{
+    enum err e = index_reset(seg, &seg->offsets);
+    if (!e)
+        e = index_reset(seg, &seg->times);
+    if (!e && with_txns)
+        e = txn_index_truncate(seg, seg->base_offset);
+    seg->max_timestamp = seg->last_time_entry = seg->first_timestamp = NO_TIMESTAMP;
+    seg->max_timestamp_offset = seg->base_offset;
+    seg->bytes_since_index = 0;
+    return e;
+}
+
+/* Walk the segment. ret_valid: the bytes that are whole and right; ret_next: the offset after them.
+ * ERR_OK also where bad bytes ended the walk; the sentence of why is the thread's. */
+static enum err walk_segment(struct log *log, struct segment *seg, bool with_state,
+                             int64_t *ret_valid, int64_t *ret_next)
+{
+    struct segment_scan scan;
+    struct batch_info b;
+    struct slice bytes;
+    int64_t position;
+    enum err e = reset_indexes(seg, with_state);
+    if (!e)
+        e = segment_scan_begin(&scan, seg, 0, seg->size_bytes, true);
+    if (e)
+        return e;
+    *ret_valid = 0;
+    while (!(e = segment_scan_next(&scan, &b, &position, &bytes))) {
+        e = check_batch(seg, &b, bytes, *ret_next);
+        if (!e && with_state)
+            e = note_abort(log, seg, &b, bytes);
+        if (e)
+            break;
+        note_batch(log, seg, &b, position, bytes, with_state);
+        if (seg->offsets.tail_count >= INDEX_TAIL_MAX && (e = segment_write_indexes(seg)))
+            break;
+        *ret_valid = position + b.size_bytes;
+        *ret_next = b.last_offset + 1;
+    }
+    segment_scan_end(&scan);
+    return e == ERR_NOT_FOUND || e == ERR_CORRUPT_MESSAGE ? ERR_OK : e;
+}
+
+enum err log_rebuild_indexes(struct log *log, struct segment *seg)
+{
+    int64_t valid, next = seg->base_offset;
+    enum err e = walk_segment(log, seg, false, &valid, &next);
+    if (!e && valid < seg->size_bytes)
+        return err_wrap(ERR_CORRUPT_MESSAGE, "segment %020" PRId64 " is damaged", seg->base_offset);
+    return e ? e : segment_finish(seg);
+}
+
+static enum err cut_tail(struct log *log, struct segment *seg, int64_t valid)
+{
+    trace_warn("torn tail cut topic=%s partition=%" PRId32 " segment=%020" PRId64
+               " from_bytes=%" PRId64 " to_bytes=%" PRId64 " reason=\"%s\"",
+               log->topic, log->partition, seg->base_offset, seg->size_bytes, valid,
+               err_sentence(ERR_CORRUPT_MESSAGE));
+    struct log_file *file;
+    enum err e = segment_file_open(seg, &file);
+    if (e)
+        return e;
+    if (file_ops->ftruncate(log_file_fd(file), valid) != 0)
+        e = err_note_errno("cut segment %020" PRId64, seg->base_offset);
+    log_file_unref(file);
+    if (e)
+        return e;
+    lock_acquire(&log->view);
+    log->size_bytes -= seg->size_bytes - valid;
+    seg->size_bytes = valid;
+    lock_release(&log->view);
+    return ERR_OK;
+}
+
+/* Recover one segment; ret_is_cut: bad bytes were found, nothing behind them counts. */
+static enum err recover_segment(struct log *log, int slot, int64_t recovery_point, int64_t *next,
+                                bool *ret_is_cut)
+{
+    struct segment *seg = log->list->items[slot];
+    int64_t valid;
+    *ret_is_cut = false;
+    if (*next < seg->base_offset)
+        *next = seg->base_offset;
+    enum err e = walk_segment(log, seg, true, &valid, next);
+    if (e)
+        return e;
+    if (valid < seg->size_bytes) {
+        if (*next < recovery_point)
+            return err_wrap(ERR_CORRUPT_MESSAGE,
+                            "damage below the recovery point %" PRId64 " at offset %" PRId64,
+                            recovery_point, *next);
+        *ret_is_cut = true;
+        e = cut_tail(log, seg, valid);
+    }
+    bool is_last = slot == log->list->count - 1 || *ret_is_cut;
+    if (!e)
+        e = is_last ? segment_write_indexes(seg) : segment_finish(seg);
+    return e;
+}
+
+static enum err recover_from(struct log *log, int first, int64_t recovery_point)
+{
+    int64_t next = log->list->items[first]->base_offset;
+    bool is_cut = false;
+    enum err e = ERR_OK;
+    int slot = first;
+    for (; !e && !is_cut && slot < log->list->count; slot++)
+        e = recover_segment(log, slot, recovery_point, &next, &is_cut);
+    if (e)
+        return e;
+    atomic_store(&log->end_offset, next);
+    if (is_cut && slot < log->list->count) {
+        trace_warn("segments behind a torn tail dropped topic=%s partition=%" PRId32 " count=%d",
+                   log->topic, log->partition, log->list->count - slot);
+        e = log_drop_segments(log, slot, log->list->count - slot, 0);
+    }
+    log_remove_snapshots(log, next + 1, INT64_MAX);
+    return e;
+}
+
+enum err log_recover(struct log *log, int64_t recovery_point)
+{
+    int first = segment_list_floor(log->list, recovery_point);
+    /* Snapshots behind the segment are not believed: they may speak of what was lost. */
+    int64_t base = log->list->items[first]->base_offset;
+    enum err e = log_load_producers(log, base);
+    lock_acquire(&log->view);
+    size_t epochs_before = log->epochs.count;
+    lock_release(&log->view);
+    if (!e)
+        e = recover_from(log, first, recovery_point);
+    if (!e && log->epochs.count != epochs_before)
+        e = log_write_epochs(log);
+    if (e)
+        return err_wrap(e, "recover");
+    lock_acquire(&log->view);
+    log_update_txn_flag(log);
+    lock_release(&log->view);
+    if (log_recovery_point(log) > log_end_offset(log))
+        atomic_store(&log->recovery_point, log_end_offset(log));
+    log_remove_snapshots(log, log_end_offset(log), INT64_MAX);
+    lock_acquire(&log->lock);
+    e = log_take_snapshot(log);
+    lock_release(&log->lock);
+    return e;
+}
+
+enum err log_load_producers_clean(struct log *log, int64_t end)
+{
+    return log->snapshots_count > 0 ? log_load_producers(log, end) : ERR_OK;
+}
