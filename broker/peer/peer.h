@@ -19,15 +19,20 @@
 struct event_base;
 struct peer;
 
-/* How an API's bytes are made and read: a row of a table that outlives the peer. */
+/* How an API's bytes are made and read; outlives the peer. peer_wire_api() has those of Kafka's
+ * protocol. */
 struct peer_api {
     int16_t api_key;
     const char *name;
     int16_t flexible_version; /* the first with tagged fields; INT16_MAX: none */
-    enum err (*encode)(struct buf *out, int16_t api_version, const void *request);
-    enum err (*decode)(struct slice body, int16_t api_version, struct arena *arena,
-                       void **ret_response);
+    enum err (*encode)(const struct peer_api *api, struct buf *out, int16_t api_version,
+                       const void *request);
+    enum err (*decode)(const struct peer_api *api, struct slice body, int16_t api_version,
+                       struct arena *arena, void **ret_response);
 };
+
+/* The API of broker/wire; NULL for a key that it does not know. Threads: any. */
+const struct peer_api *peer_wire_api(int16_t api_key);
 
 struct peer_options {
     struct event_base *base;
@@ -62,12 +67,6 @@ typedef void peer_done(void *context, enum err e, const void *response);
 MUST_USE enum err peer_send(struct peer *peer, const struct peer_api *api, int16_t api_version,
                             const void *request, int64_t timeout_ms, peer_done *done,
                             void *context);
-
-/* A request without an answer (none of Kafka's between brokers) does not exist; a message that is
- * encoded already may be sent as its bytes (the header is added here). */
-MUST_USE enum err peer_send_bytes(struct peer *peer, const struct peer_api *api,
-                                  int16_t api_version, struct slice body, int64_t timeout_ms,
-                                  peer_done *done, void *context);
 
 /* Another address from the next connect on; a connection to the old one is closed. */
 void peer_set_address(struct peer *peer, const char *host, uint16_t port);

@@ -38,11 +38,19 @@ struct api_entry {
     enum api_where where;
     void (*handle)(struct request *request);
     /* The body, without its header, into a message of the arena. */
-    enum err (*decode)(struct slice body, int16_t api_version, struct arena *arena,
-                       void **ret_message);
+    enum err (*decode)(const struct api_entry *entry, struct slice body, int16_t api_version,
+                       struct arena *arena, void **ret_message);
     /* Append the body of the response; what lies before in `answer` is the header. */
-    enum err (*encode)(struct answer *answer, int16_t api_version, const void *response);
+    enum err (*encode)(const struct api_entry *entry, struct answer *answer, int16_t api_version,
+                       const void *response);
 };
+
+/* decode and encode of the APIs of broker/wire. Records whose `external` is a struct log_slice
+ * leave by sendfile, and the reference of the slice to its file goes with them. */
+enum err wire_request_decode(const struct api_entry *entry, struct slice body, int16_t api_version,
+                             struct arena *arena, void **ret_message);
+enum err wire_response_encode(const struct api_entry *entry, struct answer *answer,
+                              int16_t api_version, const void *response);
 
 #define API_KEY_CONTROLLED_SHUTDOWN 7
 #define API_KEY_API_VERSIONS        18

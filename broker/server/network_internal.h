@@ -34,10 +34,11 @@
     (1 << 20)                 /* what one connection may read before others have their turn */
 #define SPARE_REQUESTS_MAX 64 /* kept for use again, per thread */
 #define ACCEPT_TURN_MAX    64
-#define MEMORY_RETRY_MS    10    /* paused connections look again for room */
-#define MEMORY_STALL_MS    10000 /* nobody got room for so long: the oldest half request is given up \
-                                  */
-#define DECODE_MAX_PER_BYTE   32 /* arena bytes that decoding may use for each byte of a frame, */
+#define MEMORY_RETRY_MS    10 /* paused connections look again for room */
+#define MEMORY_STALL_MS                                                                            \
+    10000 /* nobody got room for so long: the oldest half request is given up                      \
+           */
+#define DECODE_MAX_PER_BYTE   64 /* arena bytes that decoding may use for each byte of a frame, */
 #define DECODE_MAX_FLAT_BYTES (1 << 20) /* and besides */
 
 enum connection_state { READING, WORKING, ANSWERING, THROTTLED, CLOSED };

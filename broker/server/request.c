@@ -120,7 +120,7 @@ static enum err decode(struct network_request *nr, size_t header_bytes)
     struct slice body = slice_of(r->frame.data + header_bytes, r->frame.size - header_bytes);
     void *message = NULL;
     arena_limit(r->arena, DECODE_MAX_FLAT_BYTES + r->frame.size * DECODE_MAX_PER_BYTE);
-    enum err e = nr->entry->decode(body, r->api_version, r->arena, &message);
+    enum err e = nr->entry->decode(nr->entry, body, r->api_version, r->arena, &message);
     arena_limit(r->arena, 0);
     r->message = message;
     return err_wrap(e, "malformed body api=%s api_version=%d", nr->entry->name, r->api_version);
@@ -244,7 +244,7 @@ static enum err encode(struct network_request *nr, const void *response)
     struct answer *answer = &nr->output.answer;
     int16_t api_version = nr->request.api_version;
     frame_answer_begin(&answer->bytes, nr->entry, api_version, nr->request.correlation_id);
-    enum err e = nr->entry->encode(answer, api_version, response);
+    enum err e = nr->entry->encode(nr->entry, answer, api_version, response);
     if (!e)
         e = frame_answer_end(answer);
     if (!e)

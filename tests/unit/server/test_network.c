@@ -47,9 +47,10 @@ static struct world world;
 static _Atomic int files_released;
 
 /* --- the APIs --- */
-static enum err decode_bytes(struct slice body, int16_t version, struct arena *arena, void **ret)
+static enum err decode_bytes(const struct api_entry *entry, struct slice body, int16_t version,
+                             struct arena *arena, void **ret)
 {
-    (void)version;
+    (void)entry, (void)version;
     if (body.size == 1 && body.data[0] == 0xee)
         return err_note(ERR_MALFORMED, "the body is 0xee");
     struct slice *s = arena_alloc(arena, sizeof *s);
@@ -58,9 +59,10 @@ static enum err decode_bytes(struct slice body, int16_t version, struct arena *a
     return ERR_OK;
 }
 
-static enum err encode_bytes(struct answer *answer, int16_t version, const void *response)
+static enum err encode_bytes(const struct api_entry *entry, struct answer *answer, int16_t version,
+                             const void *response)
 {
-    (void)version;
+    (void)entry, (void)version;
     buf_put_slice(&answer->bytes, *(const struct slice *)response);
     return ERR_OK;
 }
@@ -72,9 +74,10 @@ static void on_file_released(void *file)
 }
 
 /* The body names two sizes; "<", the first slice, "|", the second, ">". */
-static enum err encode_file(struct answer *answer, int16_t version, const void *response)
+static enum err encode_file(const struct api_entry *entry, struct answer *answer, int16_t version,
+                            const void *response)
 {
-    (void)version;
+    (void)entry, (void)version;
     const uint8_t *sizes = response;
     struct answer_splice splice = {.fd = fileno(world.file), .release = on_file_released};
     buf_put(&answer->bytes, "<", 1);

@@ -1,0 +1,561 @@
+/* One socket, one buffer out, one buffer in, and a queue of calls in the order in which their
+ * answers must come. Failures are found in many places and dealt with in one, fail(), which runs
+ * from the loop and never within peer_send(): so a caller is not called back before it knows that
+ * its call was taken. */
+#include "broker/peer/peer.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "broker/base/list.h"
+#include "broker/base/timers.h"
+#include "broker/base/trace.h"
+#include "broker/base/varint.h"
+
+#define FRAME_SIZE_BYTES    4
+#define INPUT_FIRST_BYTES   (16 << 10)
+#define BUFFER_KEEP_BYTES   (256 << 10) /* a larger buffer is given back when it is empty */
+#define READ_TURN_MAX_BYTES (4 << 20)
+#define CONTROLLED_SHUTDOWN 7
+#define API_VERSIONS        18
+
+enum state { IDLE, CONNECTING, CONNECTED, WAITING };
+
+struct call {
+    struct list_node node; /* peer->calls, in the order of their requests */
+    struct peer *peer;
+    struct timer timer;
+    const struct peer_api *api;
+    int16_t api_version;
+    int32_t correlation_id;
+    size_t size_bytes;
+    peer_done *done;
+    void *context;
+};
+
+struct peer {
+    struct peer_options options;
+    char *host, *client_id;
+    enum state state;
+    int fd;
+    struct event read_event, write_event, timer_event, fail_event;
+    struct timers timers;
+    struct timer connect_timer, pause_timer;
+    struct list_node calls;
+    size_t calls_count, calls_bytes;
+    int32_t next_correlation_id;
+    struct buf out, in;
+    size_t out_sent;
+    struct arena *arena;
+    int64_t backoff_ms;
+    uint32_t connection; /* counts up, so that a callback's own close is noticed */
+    bool is_calling;     /* within `done` */
+    enum err failure;    /* what fail_event is to deal with */
+    char why[160];
+};
+
+void peer_options_init(struct peer_options *options)
+{
+    *options = (struct peer_options){
+        .clock = &clock_system,
+        .client_id = "",
+        .broker_id = -1,
+        .connect_timeout_ms = 10000,
+        .backoff_ms = 50,
+        .backoff_max_ms = 1000,
+        .pending_max_bytes = 64 << 20,
+        .response_max_bytes = INT32_MAX,
+        .send_buffer_bytes = -1,
+        .receive_buffer_bytes = -1,
+    };
+}
+
+static int64_t now_ms(const struct peer *peer)
+{
+    return clock_mono_ms(peer->options.clock);
+}
+
+static void arm(struct peer *peer)
+{
+    int64_t next_ms = timers_next_ms(&peer->timers);
+    if (next_ms == INT64_MAX) {
+        event_del(&peer->timer_event);
+        return;
+    }
+    int64_t delay_ms = next_ms - now_ms(peer);
+    delay_ms = delay_ms < 0 ? 0 : delay_ms;
+    struct timeval delay = {.tv_sec = delay_ms / 1000, .tv_usec = delay_ms % 1000 * 1000};
+    event_add(&peer->timer_event, &delay);
+}
+
+static void set_timer(struct peer *peer, struct timer *timer, int64_t delay_ms)
+{
+    timer_set(&peer->timers, timer, now_ms(peer) + delay_ms);
+    arm(peer);
+}
+
+/* Deal with a failure from the loop, soon. The first one counts. */
+static void fail_soon(struct peer *peer, enum err e, const char *why)
+{
+    if (peer->failure)
+        return;
+    peer->failure = e;
+    snprintf(peer->why, sizeof peer->why, "%s", why);
+    event_active(&peer->fail_event, EV_TIMEOUT, 1);
+}
+
+static void close_socket(struct peer *peer)
+{
+    peer->connection++;
+    timer_cancel(&peer->timers, &peer->connect_timer);
+    if (peer->fd >= 0) {
+        event_del(&peer->read_event);
+        event_del(&peer->write_event);
+        close(peer->fd);
+    }
+    peer->fd = -1;
+    peer->out.size = peer->out_sent = 0;
+    if (!peer->is_calling) /* else a response in it is still being read */
+        buf_done(&peer->in);
+}
+
+static void finish(struct call *call, enum err e, const void *response)
+{
+    struct peer *peer = call->peer;
+    list_remove(&call->node);
+    timer_cancel(&peer->timers, &call->timer);
+    peer->calls_count--;
+    peer->calls_bytes -= call->size_bytes;
+    call->done(call->context, e, response);
+    free(call);
+}
+
+/* Those that are pending now; what their callbacks send waits for the next connection. */
+static void finish_all(struct peer *peer, enum err e)
+{
+    struct list_node last;
+    list_init(&last);
+    list_push_back(&peer->calls, &last);
+    while (peer->calls.next != &last)
+        finish(list_entry(peer->calls.next, struct call, node), e, NULL);
+    list_remove(&last);
+}
+
+static void start_pause(struct peer *peer)
+{
+    int64_t jitter_ms = peer->backoff_ms * (random() % 41 - 20) / 100;
+    peer->state = WAITING;
+    set_timer(peer, &peer->pause_timer, peer->backoff_ms + jitter_ms);
+    peer->backoff_ms *= 2;
+    if (peer->backoff_ms > peer->options.backoff_max_ms)
+        peer->backoff_ms = peer->options.backoff_max_ms;
+}
+
+static void fail(struct peer *peer, enum err e, const char *why)
+{
+    trace_info("connection to broker lost broker=%d address=%s:%u reason=%s",
+               peer->options.broker_id, peer->host, peer->options.port, why);
+    close_socket(peer);
+    peer->failure = ERR_OK;
+    event_del(&peer->fail_event);
+    start_pause(peer);
+    finish_all(peer, e);
+}
+
+static void on_fail(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    struct peer *peer = context;
+    if (peer->failure)
+        fail(peer, peer->failure, peer->why);
+}
+
+/* --- sending --- */
+
+static void flush(struct peer *peer)
+{
+    while (peer->out_sent < peer->out.size) {
+        ssize_t n = send(peer->fd, peer->out.data + peer->out_sent, peer->out.size - peer->out_sent,
+                         MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n >= 0) {
+            peer->out_sent += (size_t)n;
+            continue;
+        }
+        if (errno == EINTR)
+            continue;
+        if (errno == EAGAIN || errno == EWOULDBLOCK)
+            event_add(&peer->write_event, NULL);
+        else
+            fail_soon(peer, ERR_NETWORK_EXCEPTION, strerror(errno));
+        return;
+    }
+    peer->out.size = peer->out_sent = 0;
+    if (peer->out.capacity > BUFFER_KEEP_BYTES)
+        buf_done(&peer->out);
+}
+
+/* --- connecting --- */
+
+static void set_option(int fd, int level, int option, int value)
+{
+    (void)setsockopt(fd, level, option, &value, sizeof value); /* the defaults work as well */
+}
+
+static void on_connected(struct peer *peer)
+{
+    int code = 0;
+    socklen_t size = sizeof code;
+    getsockopt(peer->fd, SOL_SOCKET, SO_ERROR, &code, &size);
+    if (code) {
+        fail(peer, ERR_NETWORK_EXCEPTION, strerror(code));
+        return;
+    }
+    timer_cancel(&peer->timers, &peer->connect_timer);
+    peer->state = CONNECTED;
+    event_add(&peer->read_event, NULL);
+    flush(peer);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    struct peer *peer = context;
+    if (peer->state == CONNECTING)
+        on_connected(peer);
+    else if (peer->state == CONNECTED)
+        flush(peer);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *context);
+
+static bool open_socket(struct peer *peer, const struct addrinfo *address)
+{
+    peer->fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (peer->fd < 0)
+        return false;
+    set_option(peer->fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    set_option(peer->fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    if (peer->options.send_buffer_bytes > 0)
+        set_option(peer->fd, SOL_SOCKET, SO_SNDBUF, peer->options.send_buffer_bytes);
+    if (peer->options.receive_buffer_bytes > 0)
+        set_option(peer->fd, SOL_SOCKET, SO_RCVBUF, peer->options.receive_buffer_bytes);
+    event_assign(&peer->read_event, peer->options.base, peer->fd, EV_READ | EV_PERSIST, on_readable,
+                 peer);
+    event_assign(&peer->write_event, peer->options.base, peer->fd, EV_WRITE, on_writable, peer);
+    if (connect(peer->fd, address->ai_addr, address->ai_addrlen) == 0 || errno == EINPROGRESS)
+        return true;
+    int code = errno;
+    close(peer->fd);
+    peer->fd = -1;
+    errno = code;
+    return false;
+}
+
+static void start_connect(struct peer *peer)
+{
+    char service[8];
+    snprintf(service, sizeof service, "%u", peer->options.port);
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV}, *found = NULL;
+    int code = getaddrinfo(peer->host, service, &hints, &found);
+    peer->state = CONNECTING;
+    if (code) {
+        fail_soon(peer, ERR_NETWORK_EXCEPTION, gai_strerror(code));
+        return;
+    }
+    bool is_open = false;
+    for (struct addrinfo *a = found; a && !is_open; a = a->ai_next)
+        is_open = open_socket(peer, a);
+    code = errno;
+    freeaddrinfo(found);
+    if (!is_open) {
+        fail_soon(peer, ERR_NETWORK_EXCEPTION, strerror(code));
+        return;
+    }
+    event_add(&peer->write_event, NULL);
+    set_timer(peer, &peer->connect_timer, peer->options.connect_timeout_ms);
+}
+
+static void on_connect_timeout(struct timer *timer)
+{
+    struct peer *peer = CONTAINER_OF(timer, struct peer, connect_timer);
+    fail_soon(peer, ERR_NETWORK_EXCEPTION, "connecting takes too long");
+}
+
+static void on_pause_over(struct timer *timer)
+{
+    struct peer *peer = CONTAINER_OF(timer, struct peer, pause_timer);
+    peer->state = IDLE;
+    if (!list_is_empty(&peer->calls))
+        start_connect(peer);
+}
+
+static void on_call_timeout(struct timer *timer)
+{
+    struct call *call = CONTAINER_OF(timer, struct call, timer);
+    struct peer *peer = call->peer;
+    char why[80];
+    snprintf(why, sizeof why, "no answer in time api=%s", call->api->name);
+    fail_soon(peer, ERR_NETWORK_EXCEPTION, why);
+    finish(call, ERR_REQUEST_TIMED_OUT, NULL);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    struct peer *peer = context;
+    timers_run(&peer->timers, now_ms(peer));
+    arm(peer);
+}
+
+/* --- receiving --- */
+
+static enum err response_header_size(const struct call *call, struct slice frame, size_t *ret_size)
+{
+    size_t at = 4;
+    if (frame.size < at || (int32_t)get_be32(frame.data) != call->correlation_id)
+        return err_note(ERR_MALFORMED, "an answer of another correlation id");
+    if (call->api_version < call->api->flexible_version || call->api->api_key == API_VERSIONS) {
+        *ret_size = at;
+        return ERR_OK;
+    }
+    uint32_t tags = 0, tag, size;
+    size_t used = uvarint_get(frame.data + at, frame.size - at, &tags);
+    at += used;
+    for (uint32_t i = 0; used && i < tags; i++) {
+        at += used = uvarint_get(frame.data + at, frame.size - at, &tag);
+        if (used)
+            at += used = uvarint_get(frame.data + at, frame.size - at, &size);
+        if (!used || frame.size - at < size)
+            used = 0;
+        else
+            at += size;
+    }
+    *ret_size = at;
+    return used ? ERR_OK : err_note(ERR_MALFORMED, "the header of an answer is malformed");
+}
+
+static enum err take_response(struct peer *peer, struct slice frame)
+{
+    if (list_is_empty(&peer->calls))
+        return err_note(ERR_MALFORMED, "an answer that nobody asked for");
+    struct call *call = list_entry(peer->calls.next, struct call, node);
+    size_t header_size;
+    void *response = NULL;
+    enum err e = response_header_size(call, frame, &header_size);
+    if (!e)
+        e = call->api->decode(call->api,
+                              slice_of(frame.data + header_size, frame.size - header_size),
+                              call->api_version, peer->arena, &response);
+    if (e)
+        return e;
+    peer->backoff_ms = peer->options.backoff_ms; /* it works: a later pause is short again */
+    peer->is_calling = true;
+    finish(call, ERR_OK, response);
+    peer->is_calling = false;
+    arena_reset(peer->arena);
+    return ERR_OK;
+}
+
+/* Give out whole frames. ret_used: their bytes. */
+static enum err take_responses(struct peer *peer, size_t *ret_used)
+{
+    uint32_t connection = peer->connection;
+    size_t used = 0;
+    enum err e = ERR_OK;
+    while (!e && peer->connection == connection && peer->in.size - used >= FRAME_SIZE_BYTES) {
+        int32_t size = (int32_t)get_be32(peer->in.data + used);
+        if (size < 4 || size > peer->options.response_max_bytes)
+            e = err_note(ERR_MALFORMED, "an answer of %d bytes", size);
+        else if (peer->in.size - used - FRAME_SIZE_BYTES < (size_t)size)
+            break;
+        else {
+            struct slice frame = slice_of(peer->in.data + used + FRAME_SIZE_BYTES, (size_t)size);
+            used += FRAME_SIZE_BYTES + (size_t)size;
+            e = take_response(peer, frame);
+        }
+    }
+    *ret_used = used;
+    return e;
+}
+
+/* Room doubles with what has arrived, up to the frame's announced end. */
+static size_t room_wanted(const struct peer *peer)
+{
+    size_t free_bytes = peer->in.capacity - peer->in.size;
+    if (free_bytes > 0)
+        return free_bytes;
+    size_t more = peer->in.capacity < INPUT_FIRST_BYTES ? INPUT_FIRST_BYTES : peer->in.capacity;
+    if (peer->in.size < FRAME_SIZE_BYTES)
+        return more;
+    size_t needed = FRAME_SIZE_BYTES + (size_t)get_be32(peer->in.data) - peer->in.size;
+    return needed < more ? needed : more;
+}
+
+/* False: nothing more to do now. */
+static bool receive(struct peer *peer)
+{
+    size_t room = room_wanted(peer);
+    buf_reserve(&peer->in, room);
+    ssize_t n = recv(peer->fd, peer->in.data + peer->in.size, room, MSG_DONTWAIT);
+    if (n < 0 && errno == EINTR)
+        return true;
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        return false;
+    if (n <= 0) {
+        fail(peer, ERR_NETWORK_EXCEPTION, n == 0 ? "the broker closed it" : strerror(errno));
+        return false;
+    }
+    peer->in.size += (size_t)n;
+    uint32_t connection = peer->connection;
+    size_t used;
+    enum err e = take_responses(peer, &used);
+    if (peer->connection != connection) { /* a callback closed it */
+        buf_done(&peer->in);
+        return false;
+    }
+    if (e) {
+        fail(peer, ERR_MALFORMED, err_sentence(e));
+        return false;
+    }
+    memmove(peer->in.data, peer->in.data + used, peer->in.size - used);
+    peer->in.size -= used;
+    if (peer->in.size == 0 && peer->in.capacity > BUFFER_KEEP_BYTES)
+        buf_done(&peer->in);
+    return (size_t)n == room;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    struct peer *peer = context;
+    for (size_t turn = 0; turn < READ_TURN_MAX_BYTES && receive(peer); turn += INPUT_FIRST_BYTES)
+        ;
+    arm(peer);
+}
+
+/* --- what others call --- */
+
+struct peer *peer_new(const struct peer_options *options)
+{
+    struct peer *peer = mem_new(struct peer);
+    peer->options = *options;
+    peer->host = mem_strdup(options->host);
+    peer->client_id = mem_strdup(options->client_id ? options->client_id : "");
+    peer->fd = -1;
+    peer->backoff_ms = options->backoff_ms;
+    peer->arena = arena_new();
+    peer->connect_timer.fire = on_connect_timeout;
+    peer->pause_timer.fire = on_pause_over;
+    list_init(&peer->calls);
+    event_assign(&peer->timer_event, options->base, -1, 0, on_timer, peer);
+    event_assign(&peer->fail_event, options->base, -1, 0, on_fail, peer);
+    return peer;
+}
+
+void peer_free(struct peer *peer)
+{
+    if (!peer)
+        return;
+    assert(!peer->is_calling);
+    close_socket(peer);
+    finish_all(peer, ERR_CANCELLED);
+    event_del(&peer->timer_event);
+    event_del(&peer->fail_event);
+    timers_done(&peer->timers);
+    buf_done(&peer->out);
+    buf_done(&peer->in);
+    arena_free(peer->arena);
+    free(peer->host);
+    free(peer->client_id);
+    free(peer);
+}
+
+static enum err put_request(struct peer *peer, const struct peer_api *api, int16_t api_version,
+                            const void *request)
+{
+    struct buf *out = &peer->out;
+    size_t begin = out->size;
+    bool is_flexible = api_version >= api->flexible_version;
+    buf_put_be32(out, 0);
+    buf_put_be16(out, (uint16_t)api->api_key);
+    buf_put_be16(out, (uint16_t)api_version);
+    buf_put_be32(out, (uint32_t)peer->next_correlation_id);
+    if (api->api_key != CONTROLLED_SHUTDOWN || api_version > 0) {
+        buf_put_be16(out, (uint16_t)strlen(peer->client_id));
+        buf_put(out, peer->client_id, strlen(peer->client_id));
+    }
+    if (is_flexible)
+        buf_put_u8(out, 0);
+    enum err e = api->encode(api, out, api_version, request);
+    if (e) {
+        out->size = begin;
+        return err_wrap(e, "request api=%s api_version=%d", api->name, api_version);
+    }
+    put_be32(out->data + begin, (uint32_t)(out->size - begin - FRAME_SIZE_BYTES));
+    return ERR_OK;
+}
+
+enum err peer_send(struct peer *peer, const struct peer_api *api, int16_t api_version,
+                   const void *request, int64_t timeout_ms, peer_done *done, void *context)
+{
+    if (peer->calls_bytes >= peer->options.pending_max_bytes)
+        return err_note(ERR_AGAIN, "%zu bytes of requests to broker %d wait for answers",
+                        peer->calls_bytes, peer->options.broker_id);
+    size_t before = peer->out.size;
+    enum err e = put_request(peer, api, api_version, request);
+    if (e)
+        return e;
+    struct call *call = mem_new(struct call);
+    *call = (struct call){.peer = peer,
+                          .timer.fire = on_call_timeout,
+                          .api = api,
+                          .api_version = api_version,
+                          .correlation_id = peer->next_correlation_id,
+                          .size_bytes = peer->out.size - before,
+                          .done = done,
+                          .context = context};
+    peer->next_correlation_id = (int32_t)((uint32_t)peer->next_correlation_id + 1) & INT32_MAX;
+    list_push_back(&peer->calls, &call->node);
+    peer->calls_count++;
+    peer->calls_bytes += call->size_bytes;
+    set_timer(peer, &call->timer, timeout_ms);
+    if (peer->state == IDLE)
+        start_connect(peer);
+    else if (peer->state == CONNECTED && before == 0)
+        flush(peer);
+    return ERR_OK;
+}
+
+void peer_set_address(struct peer *peer, const char *host, uint16_t port)
+{
+    if (port == peer->options.port && strcmp(host, peer->host) == 0)
+        return;
+    free(peer->host);
+    peer->host = mem_strdup(host);
+    peer->options.port = port;
+    peer->backoff_ms = peer->options.backoff_ms;
+    if (peer->state == CONNECTING || peer->state == CONNECTED)
+        fail_soon(peer, ERR_NETWORK_EXCEPTION, "the broker has another address now");
+}
+
+bool peer_is_connected(const struct peer *peer)
+{
+    return peer->state == CONNECTED;
+}
+
+size_t peer_pending_count(const struct peer *peer)
+{
+    return peer->calls_count;
+}
+
+void peer_disconnect(struct peer *peer)
+{
+    if (peer->state == CONNECTING || peer->state == CONNECTED)
+        fail(peer, ERR_NETWORK_EXCEPTION, "closed by us");
+}
