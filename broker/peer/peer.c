@@ -48,6 +48,7 @@ struct peer {
     struct timers timers;
     struct timer connect_timer, pause_timer;
     struct list_node calls;
+    struct list_node mark; /* in calls while they are failed: behind it are newer ones */
     size_t calls_count, calls_bytes;
     int32_t next_correlation_id;
     struct buf out, in;
@@ -139,12 +140,11 @@ static void finish(struct call *call, enum err e, const void *response)
 /* Those that are pending now; what their callbacks send waits for the next connection. */
 static void finish_all(struct peer *peer, enum err e)
 {
-    struct list_node last;
-    list_init(&last);
-    list_push_back(&peer->calls, &last);
-    while (peer->calls.next != &last)
+    struct list_node *last = &peer->mark;
+    list_push_back(&peer->calls, last);
+    while (peer->calls.next != last)
         finish(list_entry(peer->calls.next, struct call, node), e, NULL);
-    list_remove(&last);
+    list_remove(last);
 }
 
 static void start_pause(struct peer *peer)
@@ -345,7 +345,7 @@ static enum err take_response(struct peer *peer, struct slice frame)
     if (list_is_empty(&peer->calls))
         return err_note(ERR_MALFORMED, "an answer that nobody asked for");
     struct call *call = list_entry(peer->calls.next, struct call, node);
-    size_t header_size;
+    size_t header_size = 0;
     void *response = NULL;
     enum err e = response_header_size(call, frame, &header_size);
     if (!e)
@@ -453,6 +453,7 @@ struct peer *peer_new(const struct peer_options *options)
     peer->connect_timer.fire = on_connect_timeout;
     peer->pause_timer.fire = on_pause_over;
     list_init(&peer->calls);
+    list_init(&peer->mark);
     event_assign(&peer->timer_event, options->base, -1, 0, on_timer, peer);
     event_assign(&peer->fail_event, options->base, -1, 0, on_fail, peer);
     return peer;

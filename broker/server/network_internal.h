@@ -109,6 +109,7 @@ struct network_thread {
     int64_t armed_ms; /* for when timer_event is set; INT64_MAX: it is not */
     uint8_t *scratch;
     struct list_node connections, paused, resumes, outstanding, spare;
+    struct list_node resume_mark; /* in resumes while they are walked: behind it is the next turn */
     size_t spare_count;
     struct timer idle_timer, memory_timer, drain_timer;
     int64_t memory_progress_ms;

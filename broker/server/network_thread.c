@@ -63,10 +63,9 @@ static void on_resume(evutil_socket_t fd, short what, void *context)
 {
     (void)fd, (void)what;
     struct network_thread *thread = context;
-    struct list_node last;
-    list_init(&last);
-    list_push_back(&thread->resumes, &last);
-    for (struct list_node *node; (node = list_pop_front(&thread->resumes)) != &last;)
+    struct list_node *last = &thread->resume_mark;
+    list_push_back(&thread->resumes, last);
+    for (struct list_node *node; (node = list_pop_front(&thread->resumes)) != last;)
         connection_continue(list_entry(node, struct connection, resume));
     if (!list_is_empty(&thread->resumes))
         event_active(&thread->resume_event, EV_TIMEOUT, 1);
@@ -200,6 +199,7 @@ void thread_init(struct network_thread *thread, struct network *network, int ind
     list_init(&thread->connections);
     list_init(&thread->paused);
     list_init(&thread->resumes);
+    list_init(&thread->resume_mark);
     list_init(&thread->outstanding);
     list_init(&thread->spare);
     list_init(&thread->stop.node);
