@@ -181,7 +181,7 @@ enum err log_read(struct log *log, int64_t offset, int64_t upper_offset, int32_t
     enum err e = log_check_online(log);
     if (e)
         return e;
-    struct read_view view;
+    struct read_view view = {0};
     take_view(log, offset, upper_offset, &view);
     if (offset < view.start || offset > view.end)
         e = err_note(ERR_OFFSET_OUT_OF_RANGE,

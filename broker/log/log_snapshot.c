@@ -137,7 +137,7 @@ static enum err replay_segment(struct log *log, struct segment *seg, int64_t fro
 
 enum err log_load_producers(struct log *log, int64_t offset)
 {
-    int64_t from;
+    int64_t from = 0;
     enum err e = load_newest(log, offset, &from);
     for (int i = segment_list_floor(log->list, from); !e && i < log->list->count; i++) {
         if (log->list->items[i]->base_offset >= offset || from >= offset)

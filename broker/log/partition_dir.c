@@ -91,13 +91,14 @@ void partition_dir_marked_name(const char *topic, int32_t partition, enum partit
                                char ret_name[static DIR_NAME_MAX + 1])
 {
     struct uuid id = uuid_random();
-    char hex[HEX_DIGITS + 1], tail[DIR_NAME_MAX + 1];
+    char hex[HEX_DIGITS + 1], tail[64];
     for (int i = 0; i < 16; i++)
         snprintf(hex + 2 * i, 3, "%02x", id.bytes[i]);
     int tail_size =
         snprintf(tail, sizeof tail, "-%" PRId32 ".%s%s", partition, hex, dir_mark[kind]);
     int room = kind == DIR_FUTURE ? TOPIC_NAME_MAX : DIR_NAME_MAX - tail_size;
-    snprintf(ret_name, DIR_NAME_MAX + 1, "%.*s%s", room, topic, tail);
+    int size = snprintf(ret_name, DIR_NAME_MAX + 1, "%.*s%s", room, topic, tail);
+    assert(size <= DIR_NAME_MAX || kind == DIR_FUTURE); /* a move refuses such names before */
 }
 
 void segment_file_name(int64_t base_offset, enum segment_file file, enum segment_file_state state,
