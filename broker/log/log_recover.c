@@ -174,6 +174,7 @@ static enum err recover_from(struct log *log, int first, int64_t recovery_point)
 
 enum err log_recover(struct log *log, int64_t recovery_point)
 {
+    LOCK_SCOPE(&log->lock);
     int first = segment_list_floor(log->list, recovery_point);
     /* Snapshots behind the segment are not believed: they may speak of what was lost. */
     int64_t base = log->list->items[first]->base_offset;
@@ -193,10 +194,7 @@ enum err log_recover(struct log *log, int64_t recovery_point)
     if (log_recovery_point(log) > log_end_offset(log))
         atomic_store(&log->recovery_point, log_end_offset(log));
     log_remove_snapshots(log, log_end_offset(log), INT64_MAX);
-    lock_acquire(&log->lock);
-    e = log_take_snapshot(log);
-    lock_release(&log->lock);
-    return e;
+    return log_take_snapshot(log);
 }
 
 enum err log_load_producers_clean(struct log *log, int64_t end)

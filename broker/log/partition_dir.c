@@ -96,9 +96,12 @@ void partition_dir_marked_name(const char *topic, int32_t partition, enum partit
         snprintf(hex + 2 * i, 3, "%02x", id.bytes[i]);
     int tail_size =
         snprintf(tail, sizeof tail, "-%" PRId32 ".%s%s", partition, hex, dir_mark[kind]);
+    char whole[TOPIC_NAME_MAX + sizeof tail];
     int room = kind == DIR_FUTURE ? TOPIC_NAME_MAX : DIR_NAME_MAX - tail_size;
-    int size = snprintf(ret_name, DIR_NAME_MAX + 1, "%.*s%s", room, topic, tail);
-    assert(size <= DIR_NAME_MAX || kind == DIR_FUTURE); /* a move refuses such names before */
+    room = room < TOPIC_NAME_MAX ? room : TOPIC_NAME_MAX;
+    snprintf(whole, sizeof whole, "%.*s%s", room, topic, tail);
+    snprintf(ret_name, DIR_NAME_MAX + 1, "%.*s", DIR_NAME_MAX,
+             whole); /* a move refuses longer names before */
 }
 
 void segment_file_name(int64_t base_offset, enum segment_file file, enum segment_file_state state,
