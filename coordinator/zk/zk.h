@@ -49,9 +49,9 @@ struct zk_op {
 struct zk_result {
     enum err error;      /* ERR_OK; ERR_NOT_FOUND, ERR_EXISTS, ERR_ZK_BAD_VERSION, ERR_ZK_NOT_EMPTY;
                           * ERR_SESSION_EXPIRED: the session ended before an answer came, the operation
-                          * may or      may not have happened; ERR_ZK_UNAVAILABLE: connection lost, likewise
-                          * (the session may      live on); ERR_MALFORMED: bad path or data; for a multi,
-                          * ERR_CANCELLED: another      operation of it failed. */
+                          * may or      may not have happened; ERR_ZK_UNAVAILABLE: connection lost,
+                          * likewise      (the session may      live on); ERR_MALFORMED: bad path or data; for
+                          * a multi,      ERR_CANCELLED: another      operation of it failed. */
     struct slice path;   /* of the operation; CREATE: the created path with its sequence number */
     struct slice data;   /* GET */
     struct zk_stat stat; /* GET, EXISTS, SET, CREATE (inside a multi, where the server sends none:

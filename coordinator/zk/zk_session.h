@@ -48,8 +48,9 @@ struct zk *zk_session_view(struct zk_session *session, struct mailbox *mailbox);
 /* No callback runs after it, and nothing is posted. Thread: the owner. Accepts NULL. */
 void zk_session_view_free(struct zk *view);
 
-/* Run what the mailbox holds: results, watches, state changes. Thread: the owner. */
-void zk_session_run(struct mailbox *mailbox);
+/* Run messages received from a view's mailbox: results, watches, state changes. Takes them all and
+ * leaves the list empty. Thread: the owner. */
+void zk_session_run(struct list_node *messages);
 
 /* The id and the agreed timeout of the session that lives now; 0 if none does. Threads: any. */
 int64_t zk_session_id(struct zk_session *session);
