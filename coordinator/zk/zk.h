@@ -47,7 +47,8 @@ struct zk_op {
 };
 
 struct zk_result {
-    enum err error;      /* ERR_OK; ERR_NOT_FOUND, ERR_EXISTS, ERR_ZK_BAD_VERSION, ERR_ZK_NOT_EMPTY;
+    enum err
+        error;           /* ERR_OK; ERR_NOT_FOUND, ERR_EXISTS, ERR_ZK_BAD_VERSION, ERR_ZK_NOT_EMPTY;
                           * ERR_SESSION_EXPIRED: the session ended before an answer came, the operation
                           * may or      may not have happened; ERR_ZK_UNAVAILABLE: connection lost,
                           * likewise      (the session may      live on); ERR_MALFORMED: bad path or data; for

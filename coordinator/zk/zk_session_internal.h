@@ -14,7 +14,8 @@
 #include "broker/base/mem.h"
 #include "coordinator/zk/zk_session.h"
 
-#define ZK_PATH_MAX 4096   /* bytes with the chroot; ZooKeeper itself has no limit but the frame's \
+#define ZK_PATH_MAX                                                                                \
+    4096                   /* bytes with the chroot; ZooKeeper itself has no limit but the frame's \
                             */
 #define ZK_REOPEN_MS 1000  /* between attempts to open a handle */
 #define ZK_MULTI_MAX 10000 /* operations of one transaction */
