@@ -160,6 +160,9 @@ struct config {
     int64_t leader_imbalance_check_interval_seconds;
     bool unclean_leader_election_enable;
     const char *replica_selector_class;
+    int64_t leader_replication_throttled_rate;   /* bytes a second; dynamic only */
+    int64_t follower_replication_throttled_rate; /* bytes a second; dynamic only */
+    int64_t replica_alter_log_dirs_io_max_bytes_per_second;
 
     /* groups */
     int32_t group_min_session_timeout_ms;

@@ -13,8 +13,7 @@ static enum err check_op_names(const struct config_op *ops, int32_t ops_count)
     for (int32_t i = 0; i < ops_count; i++) {
         for (int32_t j = 0; j < i; j++) {
             if (slice_equal(ops[i].name, ops[j].name))
-                return err_note(ERR_INVALID_REQUEST, "Error due to duplicate config keys : %.*s",
-                                SLICE_ARG(ops[i].name));
+                return err_note(ERR_INVALID_REQUEST, "Error due to duplicate config keys");
         }
     }
     for (int32_t i = 0; i < ops_count; i++) {
@@ -83,7 +82,7 @@ static enum err apply_to_list(enum config_target target, const struct config_op 
         target == TARGET_TOPIC ? topic_key_find(name) : config_key_find(name);
     bool is_append = op->kind == CONFIG_OP_APPEND;
     if (!key)
-        return err_note(ERR_INVALID_CONFIG, "Unknown config name: %s", name);
+        return err_note(ERR_UNKNOWN_SERVER_ERROR, "Unknown config name: %s", name);
     if (key->type != CONFIG_LIST)
         return err_note(ERR_INVALID_CONFIG, "Config value %s is not allowed for config key: %s",
                         is_append ? "append" : "subtract", name);
@@ -161,7 +160,7 @@ static enum err check_name(enum config_target target, const char *name)
     if (!inner && is_security(key))
         return err_note(ERR_INVALID_REQUEST,
                         "These security configs can be dynamically updated only per-listener using "
-                        "the listener prefix: Set(%s)",
+                        "the listener prefix: HashSet(%s)",
                         name);
     if (target == TARGET_BROKER_DEFAULT && (key->update == UPDATE_PER_BROKER || inner))
         return err_note(ERR_INVALID_REQUEST,
@@ -185,6 +184,10 @@ static int64_t number_of(const struct config *config, const char *name)
     return value.number;
 }
 
+/* How the JVM broker wraps what its parts say of a dynamic setting. */
+#define NESTED     "Invalid value org.apache.kafka.common.config.ConfigException: "
+#define NESTED_END " for configuration Invalid dynamic configuration"
+
 /* A pool of threads may at most double or halve in one step. */
 static enum err check_threads(const struct config *now, const struct config *next)
 {
@@ -195,8 +198,8 @@ static enum err check_threads(const struct config *now, const struct config *nex
             continue;
         if (after <= 0)
             return err_note(ERR_INVALID_REQUEST,
-                            "Dynamic thread count update validation failed for %s=%" PRId64
-                            ", value should be at least 1",
+                            NESTED "Dynamic thread count update validation failed for %s=%" PRId64
+                                   ", value should be at least 1" NESTED_END,
                             name, after);
         if (after < before / 2)
             rule = "at least half";
@@ -204,8 +207,8 @@ static enum err check_threads(const struct config *now, const struct config *nex
             rule = "not be greater than double";
         if (rule)
             return err_note(ERR_INVALID_REQUEST,
-                            "Dynamic thread count update validation failed for %s=%" PRId64
-                            ", value should %s%s the current value %" PRId64,
+                            NESTED "Dynamic thread count update validation failed for %s=%" PRId64
+                                   ", value should %s%s the current value %" PRId64 NESTED_END,
                             name, after, after < before ? "be " : "", rule, before);
     }
     return ERR_OK;

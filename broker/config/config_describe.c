@@ -55,7 +55,8 @@ static void add_broker_synonyms(const struct config *config, const char *name, b
     }
     for (int n = 0; n < CONFIG_SYNONYMS_MAX && names[n]; n++) {
         const struct config_key *key = config_key_find(names[n]);
-        add_synonym(found, &found_count, names[n], key ? config_key_fallback(key) : NULL,
+        bool has_default = key && !(key->flags & KEY_DYNAMIC_ONLY);
+        add_synonym(found, &found_count, names[n], has_default ? config_key_fallback(key) : NULL,
                     SOURCE_DEFAULT, is_sensitive);
     }
     while (first < found_count && strcmp(found[first].name, name) != 0)
@@ -91,7 +92,8 @@ static struct config_view view_of(const char *name, const struct config_key *key
         .value = is_sensitive ? NULL : config_value_canonical(key, text, arena),
         .doc = key ? key->doc : NULL,
         .type = key ? (int8_t)key->type : 0,
-        .is_read_only = !key || key->update == UPDATE_READ_ONLY,
+        .is_read_only =
+            !key || key->update == UPDATE_READ_ONLY || (key->flags & KEY_DYNAMIC_ONLY) != 0,
         .is_sensitive = is_sensitive,
     };
 }
@@ -115,7 +117,8 @@ static void broker_view(const struct config *config, const char *name, const cha
     int32_t count = 0;
     const struct config_key *key = row_of(name);
     *ret_view = view_of(name, key, text, arena);
-    ret_view->is_read_only = !config_key_find(name) || key->update == UPDATE_READ_ONLY;
+    if (!config_key_find(name))
+        ret_view->is_read_only = true;
     add_broker_synonyms(config, ret_view->name, ret_view->is_sensitive, synonyms, &count);
     set_synonyms(ret_view, synonyms, count, arena);
 }
@@ -130,7 +133,8 @@ struct config_view *config_describe_broker(const struct config *config, const st
     struct config_view *views =
         arena_new_array(arena, struct config_view, keys_count + merged->count);
     for (int32_t i = 0; i < keys_count; i++) {
-        bool is_hidden = (keys[i]->flags & KEY_INTERNAL) && !config_map_get(merged, keys[i]->name);
+        bool is_hidden = (keys[i]->flags & (KEY_INTERNAL | KEY_DYNAMIC_ONLY)) &&
+                         !config_map_get(merged, keys[i]->name);
         if (!is_hidden && is_asked(keys[i]->name, names, names_count))
             broker_view(config, keys[i]->name, config_text(config, keys[i]), arena,
                         &views[count++]);

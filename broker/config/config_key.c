@@ -31,7 +31,7 @@ const int32_t config_key_tables_count = ARRAY_SIZE(config_key_tables);
 
 static const struct config_key *sorted[TABLE_ROWS_MAX];
 static int32_t sorted_count;
-static char cores_text[12];
+static char cores_text[24];
 static pthread_once_t sorted_once = PTHREAD_ONCE_INIT;
 
 static int compare_rows(const void *a, const void *b)

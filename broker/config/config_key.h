@@ -41,6 +41,7 @@ enum config_flag {
     KEY_INTERNAL = 1, /* Kafka does not list it */
     KEY_OURS = 2,     /* Kafka does not know it */
     KEY_HAS_FIELD = 4,
+    KEY_DYNAMIC_ONLY = 16, /* never in a file, listed only where it is set (DynamicConfig.Broker) */
     KEY_FALLBACK_CORES = 8, /* the default is the number of processors */
 };
 

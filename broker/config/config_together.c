@@ -55,6 +55,18 @@ static void check_times(const struct config *config, struct config_problems *pro
                              "zookeeper.session.timeout.ms must be greater than 0");
 }
 
+#define CLEANER_THREAD_LEAST_BYTES (1 << 20)
+
+static void check_cleaner(const struct config *config, struct config_problems *problems)
+{
+    if (config->log_cleaner_threads > 0 &&
+        config->log_cleaner_dedupe_buffer_size / config->log_cleaner_threads <
+            CLEANER_THREAD_LEAST_BYTES)
+        config_problem_error(problems, "log.cleaner.dedupe.buffer.size",
+                             "requirement failed: log.cleaner.dedupe.buffer.size must be at least "
+                             "1MB per cleaner thread.");
+}
+
 static void check_replication(const struct config *config, struct config_problems *problems)
 {
     if (config->replica_fetch_wait_max_ms > config->replica_socket_timeout_ms)
@@ -145,6 +157,7 @@ void config_check_together(struct config *config, struct config_problems *proble
 {
     check_identity(config, problems);
     check_times(config, problems);
+    check_cleaner(config, problems);
     check_replication(config, problems);
     check_connections(config, problems);
     check_zookeeper(config, problems);

@@ -168,6 +168,14 @@ static enum err check_throttled_replicas(const struct config_key *key, const cha
              "%s must be the literal '*' or a list of replicas in the following format: "
              "[partitionId]:[brokerId],[partitionId]:[brokerId],...",
              key->name);
+    OWNED_MEM char *shown = mem_printf("[%s]", text); /* as Java shows a list */
+    return invalid(key, shown, why);
+}
+
+static enum err invalid_version(const struct config_key *key, const char *text)
+{
+    char why[128];
+    snprintf(why, sizeof(why), "Version %.64s is not a valid version", text);
     return invalid(key, text, why);
 }
 
@@ -198,7 +206,7 @@ static enum err check_value(const struct config_key *key, const char *text,
     case CHECK_METADATA_VERSION:
         if (metadata_version_find(value->text))
             return ERR_OK;
-        return invalid(key, value->text, "it is no version of Kafka from 0.8.0 to 4.0-IV1");
+        return invalid_version(key, value->text);
     case CHECK_THROTTLED_REPLICAS:
         return check_throttled_replicas(key, text, &value->list);
     }
