@@ -1,0 +1,26 @@
+/* Who shall lead: pure functions of the assignment, the in-sync replicas and who is there. */
+#pragma once
+
+#include "coordinator/controller/context.h"
+
+enum election {
+    ELECT_OFFLINE,             /* any in-sync replica that is online */
+    ELECT_OFFLINE_UNCLEAN,     /* the same, else any replica that is online */
+    ELECT_REASSIGNMENT,        /* the first of the target that is online and in sync */
+    ELECT_PREFERRED,           /* the first assigned replica, if online and in sync */
+    ELECT_CONTROLLED_SHUTDOWN, /* one in sync that is not shutting down */
+};
+
+struct leader_choice {
+    int32_t leader;
+    struct ids isr;      /* the new one; the caller frees */
+    bool unclean;        /* records may have been lost */
+    struct ids told;     /* who is sent LeaderAndIsr; the caller frees */
+};
+
+/* False if nobody can lead; nothing is allocated then. */
+bool leader_pick(const struct context *context, const struct partition *partition,
+                 enum election how, struct leader_choice *ret_choice);
+
+/* Some member of the ISR is online, so an offline election need not be unclean. */
+bool isr_has_online(const struct context *context, const struct partition *partition);
