@@ -1,69 +1,60 @@
 /* The first record of a batch that is late enough, for the search by time. */
 #include <inttypes.h>
 
-#include "broker/base/varint.h"
 #include "broker/log/log_times.h"
+#include "broker/record/record.h"
 
-/* The head of a record: length, attributes, timestamp delta, offset delta. */
-static bool read_record_head(struct slice *records, int64_t *ret_timestamp_delta,
-                             int32_t *ret_offset_delta)
+struct search {
+    int64_t timestamp_ms, start_offset;
+    struct timestamp_offset found;
+    bool is_found;
+};
+
+static bool take(struct search *search, int64_t timestamp_ms, int64_t offset)
 {
-    int32_t length;
-    size_t n = varint_get(records->data, records->size, &length);
-    if (n == 0 || length < 1 || (size_t)length > records->size - n)
+    if (timestamp_ms < search->timestamp_ms || offset < search->start_offset)
         return false;
-    struct slice body = slice_of(records->data + n + 1, (size_t)length - 1);
-    size_t t = varlong_get(body.data, body.size, ret_timestamp_delta);
-    if (t == 0 || varint_get(body.data + t, body.size - t, ret_offset_delta) == 0)
-        return false;
-    *records = slice_of(records->data + n + length, records->size - n - (size_t)length);
+    search->found = (struct timestamp_offset){.timestamp_ms = timestamp_ms, .offset = offset};
+    search->is_found = true;
     return true;
 }
 
-static enum err search_plain(struct slice batch, int64_t timestamp_ms, int64_t start_offset,
-                             struct timestamp_offset *ret, bool *ret_found)
+static enum err search_records(struct search *search, const uint8_t *batch)
 {
-    struct slice records = slice_of(batch.data + BATCH_HEADER_SIZE, batch.size - BATCH_HEADER_SIZE);
-    for (int32_t left = batch_record_count(batch.data); left > 0; left--) {
-        int64_t timestamp_delta;
-        int32_t offset_delta;
-        if (!read_record_head(&records, &timestamp_delta, &offset_delta))
-            return err_note(ERR_CORRUPT_MESSAGE,
-                            "records of the batch at offset %" PRId64 " are damaged",
-                            batch_base_offset(batch.data));
-        int64_t timestamp = batch_base_timestamp(batch.data) + timestamp_delta;
-        int64_t offset = batch_base_offset(batch.data) + offset_delta;
-        if (timestamp < timestamp_ms || offset < start_offset)
-            continue;
-        *ret = (struct timestamp_offset){.timestamp_ms = timestamp, .offset = offset};
-        *ret_found = true;
-        return ERR_OK;
-    }
-    return ERR_OK;
+    struct record_reader reader;
+    struct record record;
+    enum err e = record_reader_open(&reader, batch);
+    if (e)
+        return e;
+    while (!(e = record_reader_next(&reader, &record)))
+        if (take(search, record.timestamp_ms, record.offset))
+            break;
+    record_reader_close(&reader);
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
-/* Where every record has the batch's time, or is not to be read singly, the batch answers for its
- * first record. */
-static void answer_batch(struct slice batch, const struct batch_info *b, int64_t start_offset,
-                         struct timestamp_offset *ret, bool *ret_found)
+static enum err take_legacy(void *context, const struct legacy_message *inner)
 {
-    (void)batch;
-    int64_t offset = b->base_offset < start_offset ? start_offset : b->base_offset;
-    *ret = (struct timestamp_offset){.timestamp_ms = b->max_timestamp, .offset = offset};
-    *ret_found = true;
+    struct search *search = context;
+    if (!search->is_found)
+        take(search, inner->timestamp_ms, inner->offset);
+    return ERR_OK;
 }
 
 enum err log_record_at_time(struct slice batch, int64_t timestamp_ms, int64_t start_offset,
                             struct timestamp_offset *ret, bool *ret_found)
 {
     struct batch_info b;
-    enum err e = batch_peek(batch, &b);
+    struct search search = {.timestamp_ms = timestamp_ms, .start_offset = start_offset};
     *ret_found = false;
+    enum err e = batch_peek(batch, &b);
+    if (!e)
+        e = b.magic >= 2 ? search_records(&search, batch.data)
+                         : legacy_message_each(batch.data, take_legacy, &search);
     if (e)
-        return e;
-    bool is_plain = b.magic >= 2 && (b.attributes & BATCH_CODEC_MASK) == CODEC_NONE;
-    if (is_plain && !(b.attributes & BATCH_LOG_APPEND_TIME))
-        return search_plain(batch, timestamp_ms, start_offset, ret, ret_found);
-    answer_batch(batch, &b, start_offset, ret, ret_found);
+        return err_wrap(e, "batch at offset %" PRId64, b.base_offset);
+    if (search.is_found)
+        *ret = search.found;
+    *ret_found = search.is_found;
     return ERR_OK;
 }

@@ -1,47 +1,57 @@
 /* See log_validate.h. */
 #include "broker/log/log_validate.h"
 
-#include <inttypes.h>
+#include "broker/base/arena.h"
+#include "broker/record/validate.h"
 
-static enum err check_batch(struct log *log, const uint8_t *at, const struct batch_info *b,
-                            enum append_origin origin)
+static struct validate_config rules_of(const struct log_config *config)
 {
-    if (origin == APPEND_CLIENT && b->magic >= 2 && b->base_offset != 0)
-        return err_note(ERR_INVALID_RECORD,
-                        "the base offset of a client's batch is %" PRId64 " instead of 0",
-                        b->base_offset);
-    if (b->size_bytes > log->config.max_message_bytes)
-        return err_note(ERR_MESSAGE_TOO_LARGE,
-                        "a batch of %" PRId64 " bytes, at most %" PRId32 " are allowed",
-                        b->size_bytes, log->config.max_message_bytes);
-    if (!batch_crc_is_right(at))
-        return err_note(ERR_CORRUPT_MESSAGE, "the batch fails its checksum");
-    return ERR_OK;
+    return (struct validate_config){
+        .max_message_bytes = config->max_message_bytes,
+        .is_log_append_time = config->timestamp_type == TIMESTAMP_LOG_APPEND,
+        .is_compacted = config->cleanup_policy & CLEANUP_COMPACT,
+        .before_max_ms = config->timestamp_before_max_ms,
+        .after_max_ms = config->timestamp_after_max_ms,
+        .codec =
+            config->compression == COMPRESSION_PRODUCER ? VALIDATE_KEEP_CODEC : config->compression,
+        .gzip_level = config->gzip_level,
+        .lz4_level = config->lz4_level,
+        .zstd_level = config->zstd_level,
+    };
+}
+
+static void take_record_errors(const struct validate_result *checked, struct arena *arena,
+                               struct append_result *ret)
+{
+    ret->record_errors = arena_new_array(arena, struct record_error, checked->errors_count);
+    ret->record_errors_count = checked->errors_count;
+    for (int32_t i = 0; i < checked->errors_count; i++)
+        ret->record_errors[i] = (struct record_error){.batch_index = checked->errors[i].batch_index,
+                                                      .message = checked->errors[i].message};
 }
 
 enum err log_validate(struct log *log, uint8_t *records, size_t size, int32_t leader_epoch,
                       enum append_origin origin, int16_t api_version, struct arena *arena,
                       struct slice *ret_records, struct append_result *ret)
 {
-    (void)api_version;
-    (void)arena;
-    size_t at = 0;
-    int64_t next = log_end_offset(log);
-    while (at < size) {
-        struct batch_info b;
-        enum err e = batch_peek(slice_of(records + at, size - at), &b);
-        if (e == ERR_AGAIN || (!e && (size_t)b.size_bytes > size - at))
-            break;
-        if (!e)
-            e = check_batch(log, records + at, &b, origin);
-        if (e)
-            return e;
-        batch_set_base_offset(records + at, next);
-        batch_set_leader_epoch(records + at, leader_epoch);
-        next += b.last_offset - b.base_offset + 1;
-        ret->record_count += b.record_count;
-        at += (size_t)b.size_bytes;
-    }
-    *ret_records = slice_of(records, at);
+    struct validate_config rules = rules_of(&log->config);
+    struct validate_input input = {
+        .records = records,
+        .size = size,
+        .is_client = origin == APPEND_CLIENT,
+        .api_version = api_version,
+        .next_offset = log_end_offset(log),
+        .leader_epoch = leader_epoch,
+        .now_ms = log_now_ms(log),
+    };
+    struct validate_result checked = {.log_append_time_ms = NO_TIMESTAMP};
+    enum err e = records_validate(&rules, &input, arena, &checked);
+    if (checked.errors_count > 0)
+        take_record_errors(&checked, arena, ret);
+    if (e)
+        return e;
+    *ret_records = checked.records;
+    ret->log_append_time_ms = checked.log_append_time_ms;
+    ret->record_count = checked.record_count;
     return ERR_OK;
 }

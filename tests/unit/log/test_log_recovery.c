@@ -1,9 +1,9 @@
-/* What a crash leaves: torn tails of every kind, worthless indexes, bad snapshots and checkpoints, unfinished work.
- * The names of the tests of storage-and-replication's traps carry their number. */
+/* What a crash leaves: torn tails of every kind, worthless indexes, bad snapshots and checkpoints,
+ * unfinished work. The names of the tests of storage-and-replication's traps carry their number. */
 #include "log_fixture.h"
 
-#define LOG_0 "orders-0/00000000000000000000.log"
-#define INDEX_0 "orders-0/00000000000000000000.index"
+#define LOG_0       "orders-0/00000000000000000000.log"
+#define INDEX_0     "orders-0/00000000000000000000.index"
 #define TIMEINDEX_0 "orders-0/00000000000000000000.timeindex"
 
 static void begin(struct fixture *f, int batches)
@@ -56,7 +56,8 @@ static void test_garbage_behind_the_end_is_cut(void **state)
     assert_int_equal(file_size(f, LOG_0), size);
 }
 
-static void test_a_flipped_byte_beyond_the_recovery_point_ends_the_log_and_drops_later_segments(void **state)
+static void
+test_a_flipped_byte_beyond_the_recovery_point_ends_the_log_and_drops_later_segments(void **state)
 {
     struct fixture *f = *state;
     f->config.segment_bytes = 700;
@@ -73,7 +74,8 @@ static void test_a_flipped_byte_beyond_the_recovery_point_ends_the_log_and_drops
     assert_int_equal(check_readable(log, 0, log_end_offset(log)), log_end_offset(log));
 }
 
-static void test_damage_below_the_recovery_point_takes_the_replica_offline_and_cuts_nothing(void **state)
+static void
+test_damage_below_the_recovery_point_takes_the_replica_offline_and_cuts_nothing(void **state)
 {
     struct fixture *f = *state;
     begin(f, 10);
@@ -205,7 +207,8 @@ static void test_trap_44_a_swap_file_takes_the_place_of_what_it_covers(void **st
     f->config.segment_bytes = 700;
     begin(f, 12);
     fixture_stop(f);
-    /* A cleaner's output: the first segment alone, in place of the first; then with its sources deleted. */
+    /* A cleaner's output: the first segment alone, in place of the first; then with its sources
+     * deleted. */
     copy_file(f, LOG_0, LOG_0 ".swap");
     copy_file(f, INDEX_0, INDEX_0 ".swap");
     copy_file(f, TIMEINDEX_0, TIMEINDEX_0 ".swap");
@@ -232,7 +235,8 @@ static void test_trap_45_a_duplicate_is_known_after_a_crash_even_with_a_bad_snap
     f->config.segment_bytes = 700;
     fixture_start(f);
     struct log *log = fixture_log(f, "orders", 0);
-    struct batch_spec spec = {.records = 3, .value_size = 50, .has_producer = true, .producer_id = 4000};
+    struct batch_spec spec = {
+        .records = 3, .value_size = 50, .has_producer = true, .producer_id = 4000};
     for (int i = 0; i < 12; i++, spec.base_sequence += 3)
         assert_err(append(log, &spec, NULL), ERR_OK);
     log_set_high_watermark(log, 36);
@@ -259,7 +263,8 @@ static void test_an_abort_is_known_after_a_crash(void **state)
     struct fixture *f = *state;
     fixture_start(f);
     struct log *log = fixture_log(f, "orders", 0);
-    struct batch_spec spec = {.records = 2, .has_producer = true, .producer_id = 7, .is_transactional = true};
+    struct batch_spec spec = {
+        .records = 2, .has_producer = true, .producer_id = 7, .is_transactional = true};
     assert_err(append(log, &spec, NULL), ERR_OK);
     spec.producer_id = 8;
     assert_err(append(log, &spec, NULL), ERR_OK);
