@@ -36,7 +36,8 @@ static inline struct slice say(struct arena *arena, enum err e)
  * topics), or at the deadline. The entries of the response that belong to what is not ready are set by `late`. */
 struct wait_topic {
     struct slice name;
-    int32_t index; /* of the response's entry */
+    int32_t index;      /* of the response's entry */
+    int32_t partitions; /* at least so many must be there; 0: one */
     bool ready;
 };
 struct wait {

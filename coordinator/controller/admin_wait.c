@@ -9,7 +9,7 @@ static bool is_ready(struct controller *controller, const struct wait *wait,
     const struct topic *topic = context_topic(&controller->context, waited->name);
     if (wait->for_deletion)
         return !topic || (topic->deleting && topic->delete_started && !topic->self_knows);
-    if (!topic || topic->partition_count == 0)
+    if (!topic || topic->partition_count == 0 || topic->partition_count < waited->partitions)
         return false;
     for (int32_t i = 0; i < topic->partition_count; i++) {
         if (!topic->partitions[i]->self_leads)
