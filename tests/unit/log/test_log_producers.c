@@ -1,0 +1,213 @@
+/* Idempotent producers and transactions in a log, and what a snapshot keeps of them. */
+#include "log_fixture.h"
+
+static struct batch_spec of_producer(int64_t producer_id, int32_t base_sequence, int records)
+{
+    return (struct batch_spec){.has_producer = true,
+                               .producer_id = producer_id,
+                               .base_sequence = base_sequence,
+                               .records = records};
+}
+
+static void
+test_trap_15_a_duplicate_gets_the_first_answer_and_the_sixth_oldest_gets_45(void **state)
+{
+    struct fixture *f = *state;
+    fixture_start(f);
+    struct log *log = fixture_log(f, "orders", 0);
+    struct append_result result;
+    for (int i = 0; i < 6; i++) {
+        struct batch_spec spec = of_producer(1, 2 * i, 2);
+        assert_err(append(log, &spec, NULL), ERR_OK);
+    }
+    for (int i = 1; i < 6; i++) {
+        struct batch_spec spec = of_producer(1, 2 * i, 2);
+        assert_err(append(log, &spec, &result), ERR_OK);
+        assert_true(result.is_duplicate);
+        assert_int_equal(result.base_offset, 2 * i);
+        assert_int_equal(result.last_offset, 2 * i + 1);
+    }
+    struct batch_spec oldest = of_producer(1, 0, 2);
+    assert_err(append(log, &oldest, NULL), ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    assert_int_equal(log_end_offset(log), 12);
+}
+
+static void test_trap_16_an_unknown_producer_may_start_at_any_sequence(void **state)
+{
+    struct fixture *f = *state;
+    fixture_start(f);
+    struct log *log = fixture_log(f, "orders", 0);
+    struct batch_spec spec = of_producer(1, 100, 2);
+    assert_err(append(log, &spec, NULL), ERR_OK);
+    spec.base_sequence = 104;
+    assert_err(append(log, &spec, NULL), ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    spec.base_sequence = 102;
+    assert_err(append(log, &spec, NULL), ERR_OK);
+}
+
+static void test_trap_9_sequences_wrap_to_zero(void **state)
+{
+    struct fixture *f = *state;
+    fixture_start(f);
+    struct log *log = fixture_log(f, "orders", 0);
+    struct append_result result;
+    struct batch_spec spec = of_producer(1, INT32_MAX - 7, 20);
+    assert_err(append(log, &spec, NULL), ERR_OK);
+    assert_err(append(log, &spec, &result), ERR_OK);
+    assert_true(result.is_duplicate);
+    spec = of_producer(1, 12, 1);
+    assert_err(append(log, &spec, NULL), ERR_OK);
+    fixture_restart(f);
+    log = fixture_find(f, "orders", 0);
+    assert_err(append(log, &spec, &result), ERR_OK);
+    assert_true(result.is_duplicate);
+}
+
+static void test_an_old_epoch_is_fenced_and_a_new_one_begins_at_zero(void **state)
+{
+    struct fixture *f = *state;
+    fixture_start(f);
+    struct log *log = fixture_log(f, "orders", 0);
+    struct batch_spec spec = of_producer(1, 0, 1);
+    spec.producer_epoch = 5;
+    assert_err(append(log, &spec, NULL), ERR_OK);
+    spec.producer_epoch = 4;
+    spec.base_sequence = 1;
+    assert_err(append(log, &spec, NULL), ERR_INVALID_PRODUCER_EPOCH);
+    spec.producer_epoch = 6;
+    assert_err(append(log, &spec, NULL), ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    spec.base_sequence = 0;
+    assert_err(append(log, &spec, NULL), ERR_OK);
+}
+
+static void test_trap_17_a_producer_expires_by_record_time(void **state)
+{
+    struct fixture *f = *state;
+    fixture_start(f);
+    struct log *log = fixture_log(f, "orders", 0);
+    struct batch_spec spec = of_producer(1, 0, 1);
+    spec.timestamp = INT64_C(1000000000000); /* 2001 */
+    assert_err(append(log, &spec, NULL), ERR_OK);
+    lock_acquire(&log->lock);
+    producer_state_expire(&log->producers, clock_wall_ms(&f->clock.clock), 86400000);
+    lock_release(&log->lock);
+    assert_int_equal(log->producers.entries.count, 0);
+    spec.base_sequence = 77;
+    assert_err(append(log, &spec, NULL), ERR_OK);
+}
+
+static struct batch_spec in_txn(int64_t producer_id, int32_t base_sequence)
+{
+    struct batch_spec spec = of_producer(producer_id, base_sequence, 2);
+    spec.is_transactional = true;
+    return spec;
+}
+
+static void test_the_last_stable_offset_waits_for_open_and_unreplicated_transactions(void **state)
+{
+    struct fixture *f = *state;
+    fixture_start(f);
+    struct log *log = fixture_log(f, "orders", 0);
+    struct batch_spec spec = of_producer(9, 0, 3), a = in_txn(1, 0), b = in_txn(2, 0);
+    assert_err(append(log, &spec, NULL), ERR_OK);
+    assert_int_equal(log_last_stable_offset(log, 3), 3);
+    assert_err(append(log, &a, NULL), ERR_OK); /* 3, 4 */
+    assert_err(append(log, &b, NULL), ERR_OK); /* 5, 6 */
+    log_set_high_watermark(log, 7);
+    assert_int_equal(log_last_stable_offset(log, 7), 3);
+    assert_err(append_marker(log, 1, 0, 0, false), ERR_OK); /* 7 */
+    assert_int_equal(log_last_stable_offset(log, 7), 3);    /* the marker is not replicated */
+    log_set_high_watermark(log, 8);
+    assert_int_equal(log_last_stable_offset(log, 8), 5);
+    assert_err(append_marker(log, 2, 0, 0, true), ERR_OK); /* 8 */
+    log_set_high_watermark(log, 9);
+    assert_int_equal(log_last_stable_offset(log, 9), 9);
+}
+
+static void test_markers_of_an_old_coordinator_or_epoch_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    fixture_start(f);
+    struct log *log = fixture_log(f, "orders", 0);
+    struct batch_spec a = in_txn(1, 0);
+    a.producer_epoch = 3;
+    assert_err(append(log, &a, NULL), ERR_OK);
+    assert_err(append_marker(log, 1, 2, 5, false), ERR_INVALID_PRODUCER_EPOCH);
+    assert_err(append_marker(log, 1, 3, 5, false), ERR_OK);
+    assert_err(append_marker(log, 1, 3, 4, false), ERR_TRANSACTION_COORDINATOR_FENCED);
+    a.base_sequence = 2;
+    assert_err(append(log, &a, NULL), ERR_OK); /* the same epoch goes on */
+    a.base_sequence = 4;
+    a.is_transactional = false;
+    assert_err(append(log, &a, NULL), ERR_INVALID_TXN_STATE);
+}
+
+static void test_trap_25_the_aborted_list_misses_none_and_ascends(void **state)
+{
+    struct fixture *f = *state;
+    f->config.segment_bytes = 700;
+    fixture_start(f);
+    struct log *log = fixture_log(f, "orders", 0);
+    for (int32_t sequence = 0; sequence < 20; sequence += 2)
+        for (int64_t producer = 1; producer <= 3; producer++) {
+            struct batch_spec spec = in_txn(producer, sequence);
+            assert_err(append(log, &spec, NULL), ERR_OK);
+        }
+    assert_err(append_marker(log, 3, 0, 0, true), ERR_OK);
+    assert_err(append_marker(log, 1, 0, 0, true), ERR_OK);
+    assert_err(append_marker(log, 2, 0, 0, false), ERR_OK);
+    int64_t end = log_end_offset(log);
+    for (int64_t offset = 0; offset < end - 3; offset++) {
+        struct arena *arena = arena_new();
+        struct aborted_txn *txns;
+        int32_t count;
+        assert_err(log_aborted_txns(log, offset, end, arena, &txns, &count), ERR_OK);
+        assert_int_equal(count, 2);
+        assert_int_equal(txns[0].first_offset, 0);
+        assert_int_equal(txns[1].first_offset, 4);
+        arena_free(arena);
+    }
+}
+
+static void test_a_snapshot_that_is_cut_or_changed_anywhere_is_refused(void **state)
+{
+    (void)state;
+    struct producer_state s, other;
+    struct buf bytes = {0};
+    producer_state_init(&s);
+    producer_state_init(&other);
+    struct batch_info b = {.magic = 2, .producer_id = 5, .last_offset = 3, .max_timestamp = 9};
+    producer_state_append(&s, &b);
+    producer_snapshot_encode(&s, &bytes);
+    assert_int_equal(bytes.size, 56);
+    for (size_t i = 0; i < bytes.size; i++) {
+        assert_err(producer_snapshot_decode(&other, slice_of(bytes.data, i), 0, INT64_MAX),
+                   ERR_MALFORMED);
+        bytes.data[i] ^= 1;
+        assert_err(producer_snapshot_decode(&other, buf_slice(&bytes), 0, INT64_MAX),
+                   ERR_MALFORMED);
+        bytes.data[i] ^= 1;
+    }
+    assert_err(producer_snapshot_decode(&other, buf_slice(&bytes), 0, INT64_MAX), ERR_OK);
+    assert_int_equal(producer_state_find(&other, 5)->batches[0].last_offset, 3);
+    producer_state_done(&s);
+    producer_state_done(&other);
+    buf_done(&bytes);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+    const struct CMUnitTest tests[] = {
+        T(test_trap_15_a_duplicate_gets_the_first_answer_and_the_sixth_oldest_gets_45),
+        T(test_trap_16_an_unknown_producer_may_start_at_any_sequence),
+        T(test_trap_9_sequences_wrap_to_zero),
+        T(test_an_old_epoch_is_fenced_and_a_new_one_begins_at_zero),
+        T(test_trap_17_a_producer_expires_by_record_time),
+        T(test_the_last_stable_offset_waits_for_open_and_unreplicated_transactions),
+        T(test_markers_of_an_old_coordinator_or_epoch_are_refused),
+        T(test_trap_25_the_aborted_list_misses_none_and_ascends),
+        T(test_a_snapshot_that_is_cut_or_changed_anywhere_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
