@@ -42,9 +42,10 @@ int64_t zk_memory_session_id(const struct zk *client);
  * zk_memory_connect(), which tells ZK_CONNECTED and delivers the watch events that were missed. */
 void zk_memory_disconnect(struct zk *client);
 void zk_memory_connect(struct zk *client);
-/* The server ends the session: its ephemerals go at once; outstanding operations fail with
- * ERR_SESSION_EXPIRED, ZK_EXPIRED is told, and then ZK_CONNECTED with a new session id (unless
- * disconnected). */
+/* The server ends the session: its ephemerals go at once. The client hears of it when it is
+ * connected: outstanding operations fail with ERR_SESSION_EXPIRED, ZK_EXPIRED is told, then
+ * ZK_CONNECTED with a new session id; what is submitted before ZK_EXPIRED was told fails likewise.
+ */
 void zk_memory_expire(struct zk *client);
 void zk_memory_expire_session(struct zk_memory *memory, int64_t session_id);
 /* Fail the n-th operation from now (1: the next one executed, a multi is one) of this client with
