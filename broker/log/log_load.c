@@ -18,6 +18,9 @@
 #include "broker/log/file_ops.h"
 #include "broker/log/text_file.h"
 
+/* A segment no longer than this is scanned without its indexes: two files less to open. */
+#define SCAN_WHOLE_BYTES 4096
+
 static struct found_segment *find_or_add(struct found *found, int64_t base_offset)
 {
     for (size_t i = found->count; i-- > 0;)
@@ -157,6 +160,28 @@ static enum err rebuild_missing(struct log *log, const struct found *found)
     return ERR_OK;
 }
 
+/* The place of the batch that the last index entry names, and the greatest timestamp up to there.
+ */
+static enum err find_last_entry(struct segment *seg, int64_t *ret_position)
+{
+    uint8_t entry[INDEX_ENTRY_SIZE];
+    bool is_found;
+    int64_t max, max_offset;
+    enum err e = index_last(seg, &seg->offsets, entry, &is_found);
+    if (!e)
+        e = segment_max_timestamp(seg, &max, &max_offset);
+    if (e || !is_found)
+        return e;
+    struct batch_place place;
+    e = segment_seek(seg, seg->base_offset + (int32_t)get_be32(entry), seg->size_bytes, true,
+                     &place);
+    if (e == ERR_NOT_FOUND)
+        return err_note(ERR_CORRUPT_MESSAGE,
+                        "index of segment %020" PRId64 " points behind its end", seg->base_offset);
+    *ret_position = place.position;
+    return e;
+}
+
 /* Where the newest segment ends: from the last index entry on, by batch heads. The greatest
  * timestamp is learned on the way. */
 static enum err find_end(struct log *log, int64_t *ret_end)
@@ -168,26 +193,13 @@ static enum err find_end(struct log *log, int64_t *ret_end)
         seg->max_timestamp = seg->last_time_entry = NO_TIMESTAMP;
         return ERR_OK;
     }
-    uint8_t entry[INDEX_ENTRY_SIZE];
-    bool is_found;
     int64_t position = 0;
-    enum err e = index_last(seg, &seg->offsets, entry, &is_found);
-    if (e)
-        return e;
-    struct batch_place place;
-    if (is_found) {
-        e = segment_seek(seg, seg->base_offset + (int32_t)get_be32(entry), seg->size_bytes, true,
-                         &place);
-        if (e)
-            return e == ERR_NOT_FOUND
-                       ? err_note(ERR_CORRUPT_MESSAGE,
-                                  "index of segment %020" PRId64 " points behind its end",
-                                  seg->base_offset)
-                       : e;
-        position = place.position;
-    }
-    int64_t max, max_offset;
-    e = segment_max_timestamp(seg, &max, &max_offset);
+    enum err e = ERR_OK;
+    if (seg->size_bytes > SCAN_WHOLE_BYTES)
+        e = find_last_entry(seg, &position);
+    else
+        seg->max_timestamp =
+            NO_TIMESTAMP; /* learned below; the time index is asked at the first append */
     struct segment_scan scan;
     struct batch_info b;
     struct slice bytes;

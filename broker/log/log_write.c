@@ -205,8 +205,10 @@ enum err log_write_batches(struct log *log, struct slice records, const struct b
     if (e)
         return e;
     struct segment *seg = log_active(log);
-    struct log_file *file;
-    e = segment_file_open(seg, &file);
+    struct log_file *file = NULL;
+    e = segment_learn_times(seg);
+    if (!e)
+        e = segment_file_open(seg, &file);
     if (e)
         return e;
     e = write_bytes(seg, file, records);

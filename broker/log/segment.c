@@ -265,14 +265,22 @@ static enum err learn_max_timestamp(struct segment *seg)
     if (e)
         return e;
     lock_acquire(&seg->log->view);
-    if (seg->max_timestamp == TIME_UNKNOWN) {
-        seg->max_timestamp = is_found ? (int64_t)get_be64(entry) : NO_TIMESTAMP;
-        seg->max_timestamp_offset =
-            seg->base_offset + (is_found ? (int32_t)get_be32(entry + 8) : 0);
-        seg->last_time_entry = seg->max_timestamp;
+    if (seg->last_time_entry == TIME_UNKNOWN) {
+        int64_t timestamp = is_found ? (int64_t)get_be64(entry) : NO_TIMESTAMP;
+        seg->last_time_entry = timestamp;
+        if (timestamp >= seg->max_timestamp) {
+            seg->max_timestamp = timestamp;
+            seg->max_timestamp_offset =
+                seg->base_offset + (is_found ? (int32_t)get_be32(entry + 8) : 0);
+        }
     }
     lock_release(&seg->log->view);
     return ERR_OK;
+}
+
+enum err segment_learn_times(struct segment *seg)
+{
+    return seg->last_time_entry == TIME_UNKNOWN ? learn_max_timestamp(seg) : ERR_OK;
 }
 
 enum err segment_max_timestamp(struct segment *seg, int64_t *ret_timestamp, int64_t *ret_offset)

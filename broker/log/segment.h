@@ -38,6 +38,8 @@ MUST_USE enum err segment_mark_deleted(struct segment *seg);
 /* The segment's greatest timestamp, NO_TIMESTAMP if none is known, and its offset. */
 MUST_USE enum err segment_max_timestamp(struct segment *seg, int64_t *ret_timestamp,
                                         int64_t *ret_offset);
+/* Before the first append to a segment that was found: where its time index stands. Log lock. */
+MUST_USE enum err segment_learn_times(struct segment *seg);
 MUST_USE enum err segment_first_timestamp(struct segment *seg, int64_t *ret);
 int64_t segment_mtime_ms(struct segment *seg);
 bool segment_indexes_full(const struct segment *seg);
