@@ -1,4 +1,5 @@
-/* A request of a client or broker on its way through the event queue. It lives in the request's arena. */
+/* A request of a client or broker on its way through the event queue. It lives in the request's
+ * arena. */
 #pragma once
 
 #include "coordinator/controller/controller_internal.h"
@@ -32,8 +33,9 @@ static inline struct slice say(struct arena *arena, enum err e)
     return arena_copy(arena, slice_str(err_sentence(e)));
 }
 
-/* admin_wait.c: answer when this broker's metadata cache shows leaders for the topics (or no longer shows the
- * topics), or at the deadline. The entries of the response that belong to what is not ready are set by `late`. */
+/* admin_wait.c: answer when this broker's metadata cache shows leaders for the topics (or no longer
+ * shows the topics), or at the deadline. The entries of the response that belong to what is not
+ * ready are set by `late`. */
 struct wait_topic {
     struct slice name;
     int32_t index;      /* of the response's entry */
@@ -62,8 +64,8 @@ struct assign_broker {
     struct slice rack;
 };
 /* Kafka's algorithm. start < 0: random. ret: one list for each partition, in the arena.
- * Errors: INVALID_PARTITIONS, INVALID_REPLICATION_FACTOR; UNKNOWN_SERVER_ERROR, racks are known of some
- * brokers only. */
+ * Errors: INVALID_PARTITIONS, INVALID_REPLICATION_FACTOR; UNKNOWN_SERVER_ERROR, racks are known of
+ * some brokers only. */
 MUST_USE enum err assign_replicas(struct controller *controller, struct arena *arena,
                                   const struct assign_broker *brokers, int32_t broker_count,
                                   int32_t partitions, int32_t replication_factor, int32_t start,

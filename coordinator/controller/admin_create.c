@@ -1,5 +1,6 @@
-/* CreateTopics, and the automatic creation by any broker. A topic is made by writing its settings and then its assignment;
- * the controller's watch does the rest. The sentences are those Kafka's clients know. */
+/* CreateTopics, and the automatic creation by any broker. A topic is made by writing its settings
+ * and then its assignment; the controller's watch does the rest. The sentences are those Kafka's
+ * clients know. */
 #include <inttypes.h>
 
 #include "broker/base/trace.h"
@@ -84,8 +85,8 @@ static enum err check_existing(struct creation *all, struct slice name)
     for (int32_t i = 0; i < all->topics->children_count && shown < COLLISIONS_SHOWN; i++) {
         struct slice other = all->topics->children[i];
         if (topic_names_collide(name, other))
-            collisions = arena_printf(arena, "%s%s%.*s", collisions, shown++ ? ", " : "",
-                                      SLICE_ARG(other));
+            collisions =
+                arena_printf(arena, "%s%s%.*s", collisions, shown++ ? ", " : "", SLICE_ARG(other));
     }
     if (shown > 0)
         return err_note(ERR_INVALID_TOPIC_EXCEPTION,
@@ -111,9 +112,8 @@ static enum err check_config(struct creation *all, struct plan *plan)
     plan->result->configs_count = 0;
     if (!configs)
         return ERR_OK;
-    return configs->check_topic(configs->context, asked->name, asked->configs,
-                                asked->configs_count, arena, &plan->result->configs,
-                                &plan->result->configs_count);
+    return configs->check_topic(configs->context, asked->name, asked->configs, asked->configs_count,
+                                arena, &plan->result->configs, &plan->result->configs_count);
 }
 
 /* ---- Assignments ---- */
@@ -132,14 +132,14 @@ static enum err assign_by_count(struct creation *all, struct plan *plan)
     if (all->call->is_auto) {
         brokers = arena_new_array(arena, struct assign_broker, (size_t)count + 1);
         for (int32_t i = 0; i < count; i++)
-            brokers[i] = (struct assign_broker){all->call->brokers[i].broker_id,
-                                                all->call->brokers[i].rack};
+            brokers[i] =
+                (struct assign_broker){all->call->brokers[i].broker_id, all->call->brokers[i].rack};
     } else {
         brokers = assign_live_brokers(controller, arena, &count);
     }
     struct ids *lists;
-    enum err e = assign_replicas(controller, arena, brokers, count, partitions, factor, -1, 0,
-                                 &lists);
+    enum err e =
+        assign_replicas(controller, arena, brokers, count, partitions, factor, -1, 0, &lists);
     if (e)
         return e;
     plan->znode.items = arena_new_array(arena, struct assignment, partitions);
@@ -219,8 +219,8 @@ static void prepare(struct creation *all, struct plan *plan)
     struct codec_setting *settings =
         arena_new_array(arena, struct codec_setting, (size_t)plan->asked->configs_count + 1);
     for (int32_t i = 0; i < plan->asked->configs_count; i++)
-        settings[i] = (struct codec_setting){plan->asked->configs[i].name,
-                                             plan->asked->configs[i].value};
+        settings[i] =
+            (struct codec_setting){plan->asked->configs[i].name, plan->asked->configs[i].value};
     plan->config = codec_config_encode(arena, settings, plan->asked->configs_count);
     plan->result->num_partitions = plan->znode.count;
     plan->result->replication_factor =
@@ -287,14 +287,13 @@ static enum err write_topics(struct creation *all, struct wave *wave)
             continue;
         enum err e = wave_result(wave, plan->config_write)->error;
         if (e) {
-            refuse(all, plan, err_note(ERR_UNKNOWN_SERVER_ERROR, "write its settings: %s",
-                                       err_text(e)));
+            refuse(all, plan,
+                   err_note(ERR_UNKNOWN_SERVER_ERROR, "write its settings: %s", err_text(e)));
             continue;
         }
         snprintf(path, sizeof path, "/brokers/topics/%.*s", SLICE_ARG(plan->asked->name));
-        plan->topic_write =
-            put(all, wave, path, codec_topic_encode(wave_arena(wave), SLICE_NULL, &plan->znode),
-                false);
+        plan->topic_write = put(
+            all, wave, path, codec_topic_encode(wave_arena(wave), SLICE_NULL, &plan->znode), false);
     }
     enum err e = wave_run(wave);
     for (int32_t i = 0; !e && i < all->request->topics_count; i++) {
@@ -304,11 +303,13 @@ static enum err write_topics(struct creation *all, struct wave *wave)
         if (written == ERR_EXISTS)
             e = is_ours(all, wave, plan, &ours);
         if (written == ERR_EXISTS && !ours)
-            refuse(all, plan, err_note(ERR_TOPIC_ALREADY_EXISTS, "Topic '%.*s' already exists.",
-                                       SLICE_ARG(plan->asked->name)));
+            refuse(all, plan,
+                   err_note(ERR_TOPIC_ALREADY_EXISTS, "Topic '%.*s' already exists.",
+                            SLICE_ARG(plan->asked->name)));
         else if (written && !ours)
-            refuse(all, plan, err_note(ERR_UNKNOWN_SERVER_ERROR, "write its assignment: %s",
-                                       err_text(written)));
+            refuse(
+                all, plan,
+                err_note(ERR_UNKNOWN_SERVER_ERROR, "write its assignment: %s", err_text(written)));
     }
     return e;
 }
@@ -353,8 +354,8 @@ static struct create_topics_response *respond(struct creation *all)
     struct create_topics_response *response = arena_alloc(arena, sizeof *response);
     create_topics_response_init(response);
     response->topics_count = count;
-    response->topics = arena_new_array(
-        arena, struct create_topics_response_creatable_topic_result, (size_t)count + 1);
+    response->topics = arena_new_array(arena, struct create_topics_response_creatable_topic_result,
+                                       (size_t)count + 1);
     all->plans = arena_new_array(arena, struct plan, (size_t)count + 1);
     for (int32_t i = 0; i < count; i++) {
         create_topics_response_creatable_topic_result_init(&response->topics[i]);

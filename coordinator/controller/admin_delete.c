@@ -50,8 +50,7 @@ static void fill(struct removal *all, const struct delete_topics_request *reques
 static void resolve(struct removal *all, int32_t index)
 {
     struct context *context = &all->controller->context;
-    struct delete_topics_response_deletable_topic_result *result =
-        &all->response->responses[index];
+    struct delete_topics_response_deletable_topic_result *result = &all->response->responses[index];
     struct topic *topic;
     if (slice_is_null(result->name)) {
         topic = context_topic_by_id(context, result->topic_id);
@@ -138,8 +137,8 @@ static enum err event_delete_topics(struct controller *controller, void *context
         return e;
     }
     int32_t waited = 0;
-    struct wait_topic *topics = arena_new_array(call->arena, struct wait_topic,
-                                                (size_t)all.response->responses_count + 1);
+    struct wait_topic *topics =
+        arena_new_array(call->arena, struct wait_topic, (size_t)all.response->responses_count + 1);
     for (int32_t i = 0; i < all.response->responses_count; i++) {
         if (all.go[i])
             topics[waited++] =

@@ -1,5 +1,5 @@
-/* CreatePartitions: a longer assignment in the topic's znode; the watch on it does the rest. And UpdateFeatures, of which
- * nothing can be changed in ZooKeeper mode. */
+/* CreatePartitions: a longer assignment in the topic's znode; the watch on it does the rest. And
+ * UpdateFeatures, of which nothing can be changed in ZooKeeper mode. */
 #include <inttypes.h>
 
 #include "coordinator/controller/admin.h"
@@ -114,8 +114,8 @@ static enum err new_lists(struct expansion *all, struct growth *growth, struct i
         struct assign_broker *brokers = assign_live_brokers(all->controller, arena, &count);
         while (start < count && brokers[start].id < first->replicas.ids[0])
             start++;
-        return assign_replicas(all->controller, arena, brokers, count, added,
-                               first->replicas.count, start < count ? start : 0, old, ret);
+        return assign_replicas(all->controller, arena, brokers, count, added, first->replicas.count,
+                               start < count ? start : 0, old, ret);
     }
     if (asked->assignments_count != added)
         return err_note(ERR_INVALID_REPLICA_ASSIGNMENT,
@@ -218,8 +218,8 @@ static struct create_partitions_response *respond(struct expansion *all)
     for (int32_t i = 0; i < all->count; i++) {
         create_partitions_response_create_partitions_topic_result_init(&response->results[i]);
         response->results[i].name = all->request->topics[i].name;
-        all->topics[i] = (struct growth){.asked = &all->request->topics[i],
-                                         .result = &response->results[i]};
+        all->topics[i] =
+            (struct growth){.asked = &all->request->topics[i], .result = &response->results[i]};
     }
     return response;
 }
@@ -237,9 +237,8 @@ static enum err event_create_partitions(struct controller *controller, void *con
         e = expand_all(&all);
     if (refused || e) {
         for (int32_t i = 0; i < all.count; i++)
-            response->results[i].error_code =
-                err_wire_code(refused || err_ends_event(e) ? ERR_NOT_CONTROLLER
-                                                           : ERR_UNKNOWN_SERVER_ERROR);
+            response->results[i].error_code = err_wire_code(
+                refused || err_ends_event(e) ? ERR_NOT_CONTROLLER : ERR_UNKNOWN_SERVER_ERROR);
         call->done(call->context, response);
         return e;
     }

@@ -1,6 +1,7 @@
-/* Requests that are answered when this broker itself can show their effect: a client that asks it for metadata right after
- * the answer must find the new topic with leaders, and the deleted one gone. So what counts is not what the controller
- * has decided but which UpdateMetadata this broker has acknowledged. */
+/* Requests that are answered when this broker itself can show their effect: a client that asks it
+ * for metadata right after the answer must find the new topic with leaders, and the deleted one
+ * gone. So what counts is not what the controller has decided but which UpdateMetadata this broker
+ * has acknowledged. */
 #include "coordinator/controller/admin.h"
 
 static bool is_ready(struct controller *controller, const struct wait *wait,
@@ -42,8 +43,7 @@ static bool check(struct controller *controller, struct wait *wait)
 
 void waits_check(struct controller *controller)
 {
-    list_for_each(&controller->waits, node)
-    {
+    list_for_each (&controller->waits, node) {
         struct wait *wait = list_entry(node, struct wait, node);
         if (check(controller, wait))
             answer(wait);
@@ -82,8 +82,7 @@ void wait_begin(struct controller *controller, struct call *call, void *response
         answer(wait);
         return;
     }
-    timer_set(&controller->timers, &wait->timer,
-              clock_mono_ms(controller->clock) + timeout_ms);
+    timer_set(&controller->timers, &wait->timer, clock_mono_ms(controller->clock) + timeout_ms);
     list_push_back(&controller->waits, &wait->node);
     if (check(controller, wait))
         answer(wait);
@@ -114,9 +113,9 @@ void waits_self_told(struct controller *controller, const struct update_metadata
             self_told(controller, topic, &request->topic_states[t].partition_states[p]);
     }
     for (int32_t p = 0; p < request->ungrouped_partition_states_count; p++)
-        self_told(controller,
-                  context_topic(&controller->context,
-                                request->ungrouped_partition_states[p].topic_name),
-                  &request->ungrouped_partition_states[p]);
+        self_told(
+            controller,
+            context_topic(&controller->context, request->ungrouped_partition_states[p].topic_name),
+            &request->ungrouped_partition_states[p]);
     waits_check(controller);
 }

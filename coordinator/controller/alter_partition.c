@@ -1,14 +1,15 @@
-/* AlterPartition: a leader asks for another ISR. The order of the checks matters: a request that is repeated because its
- * answer was lost must find itself done before its version is called old (trap T15), and a leader that knows more
- * than we do must be sent to the real controller (trap T16). The leader epoch stays (trap T13). */
+/* AlterPartition: a leader asks for another ISR. The order of the checks matters: a request that is
+ * repeated because its answer was lost must find itself done before its version is called old (trap
+ * T15), and a leader that knows more than we do must be sent to the real controller (trap T16). The
+ * leader epoch stays (trap T13). */
 #include <inttypes.h>
 
 #include "broker/base/trace.h"
 #include "coordinator/controller/admin.h"
 #include "coordinator/controller/codec.h"
 
-#define IDS_VERSION         2 /* topics by id */
-#define ISR_EPOCHS_VERSION  3
+#define IDS_VERSION        2 /* topics by id */
+#define ISR_EPOCHS_VERSION 3
 
 struct change {
     struct partition *partition;
@@ -193,9 +194,8 @@ static void consider_all(struct alteration *all, const struct alter_partition_re
         answer->topic_id = asked->topic_id;
         answer->topic_name = asked->topic_name;
         answer->partitions_count = asked->partitions_count;
-        answer->partitions =
-            arena_new_array(arena, struct alter_partition_response_partition_data,
-                            (size_t)asked->partitions_count + 1);
+        answer->partitions = arena_new_array(arena, struct alter_partition_response_partition_data,
+                                             (size_t)asked->partitions_count + 1);
         for (int32_t p = 0; p < asked->partitions_count; p++)
             consider(all, topic, by_id && !topic, &asked->partitions[p], &answer->partitions[p]);
     }

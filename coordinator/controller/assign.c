@@ -1,5 +1,6 @@
-/* Kafka's assignment of replicas to brokers: leaders go round, each further round shifts the followers by one more; with
- * racks the brokers are dealt out rack by rack and a partition's replicas avoid a rack twice. */
+/* Kafka's assignment of replicas to brokers: leaders go round, each further round shifts the
+ * followers by one more; with racks the brokers are dealt out rack by rack and a partition's
+ * replicas avoid a rack twice. */
 #include "coordinator/controller/admin.h"
 
 static int compare_ids(const void *a, const void *b)
@@ -46,8 +47,7 @@ static int32_t follower_index(const struct deal *deal, int32_t first, int64_t sh
 static bool rack_used(const struct deal *deal, const struct ids *replicas, struct slice rack)
 {
     for (int32_t i = 0; i < deal->count; i++) {
-        if (slice_equal(deal->brokers[i].rack, rack) &&
-            ids_contains(replicas, deal->brokers[i].id))
+        if (slice_equal(deal->brokers[i].rack, rack) && ids_contains(replicas, deal->brokers[i].id))
             return true;
     }
     return false;
@@ -116,8 +116,7 @@ static enum err check(const struct assign_broker *brokers, int32_t broker_count,
     for (int32_t i = 0; i < broker_count; i++)
         with_rack += !slice_is_null(brokers[i].rack);
     if (partitions <= 0)
-        return err_note(ERR_INVALID_PARTITIONS,
-                        "Number of partitions must be larger than 0.");
+        return err_note(ERR_INVALID_PARTITIONS, "Number of partitions must be larger than 0.");
     if (replication_factor <= 0)
         return err_note(ERR_INVALID_REPLICATION_FACTOR,
                         "Replication factor must be larger than 0.");

@@ -1,5 +1,5 @@
-/* Collecting what a step wants to say, and sending it: all LeaderAndIsr first, then UpdateMetadata, then
- * StopReplica. The requests themselves are built in requests.c. */
+/* Collecting what a step wants to say, and sending it: all LeaderAndIsr first, then UpdateMetadata,
+ * then StopReplica. The requests themselves are built in requests.c. */
 #include "coordinator/controller/batch.h"
 
 #include "coordinator/controller/controller_internal.h"
@@ -22,8 +22,8 @@ static struct batch_entry *entry_add(struct batch_entries *entries, struct parti
     entries->items =
         mem_grow(entries->items, &entries->capacity, entries->count + 1, sizeof *entries->items);
     struct batch_entry *entry = &entries->items[entries->count];
-    *entry = (struct batch_entry){
-        .partition = partition, .broker = broker, .order = entries->count};
+    *entry =
+        (struct batch_entry){.partition = partition, .broker = broker, .order = entries->count};
     entries->count++;
     return entry;
 }
@@ -40,8 +40,8 @@ void batch_leader_and_isr(struct controller *controller, struct partition *parti
     batch_update_partition(controller, partition);
 }
 
-/* The epoch is that of this moment: the removal from the ISR that often follows has a higher one, and a
- * broker that heard of that first must still obey. */
+/* The epoch is that of this moment: the removal from the ISR that often follows has a higher one,
+ * and a broker that heard of that first must still obey. */
 void batch_stop_replica(struct controller *controller, struct partition *partition,
                         int32_t broker_id, bool delete_log)
 {

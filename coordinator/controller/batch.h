@@ -1,9 +1,10 @@
-/* The requests that one step of the controller sends: collected partition by partition, sent at the end, each broker
- * getting at most one LeaderAndIsr, one UpdateMetadata and one StopReplica (two below version 3).
+/* The requests that one step of the controller sends: collected partition by partition, sent at the
+ * end, each broker getting at most one LeaderAndIsr, one UpdateMetadata and one StopReplica (two
+ * below version 3).
  *
- * A batch snapshots nothing but StopReplica's leader epoch: what is said of a partition is what is cached when the
- * batch is sent. Every partition in a LeaderAndIsr is also in the UpdateMetadata, which goes to all registered
- * brokers with the same partitions (traps T12, T25). */
+ * A batch snapshots nothing but StopReplica's leader epoch: what is said of a partition is what is
+ * cached when the batch is sent. Every partition in a LeaderAndIsr is also in the UpdateMetadata,
+ * which goes to all registered brokers with the same partitions (traps T12, T25). */
 #pragma once
 
 #include "coordinator/controller/context.h"

@@ -1,4 +1,5 @@
-/* What brokers ask of the controller besides AlterPartition: to be relieved before they stop, and producer ids. */
+/* What brokers ask of the controller besides AlterPartition: to be relieved before they stop, and
+ * producer ids. */
 #include <inttypes.h>
 
 #include "broker/base/trace.h"
@@ -83,16 +84,15 @@ static enum err event_controlled_shutdown(struct controller *controller, void *c
     response.error_code = err_wire_code(e);
     enum err failed = ERR_OK;
     if (!e) {
-        struct broker_node *broker =
-            context_find_broker(&controller->context, request->broker_id);
+        struct broker_node *broker = context_find_broker(&controller->context, request->broker_id);
         trace_info("broker is shutting down broker=%" PRId32, broker->id);
         broker->shutting_down = true;
         failed = relieve(controller, broker);
         if (!failed)
             list_remaining(broker, call->arena, &response);
         else
-            response.error_code = err_wire_code(
-                err_ends_event(failed) ? ERR_STALE_CONTROLLER_EPOCH : ERR_UNKNOWN_SERVER_ERROR);
+            response.error_code = err_wire_code(err_ends_event(failed) ? ERR_STALE_CONTROLLER_EPOCH
+                                                                       : ERR_UNKNOWN_SERVER_ERROR);
     }
     call->done(call->context, &response);
     return failed;
@@ -128,11 +128,11 @@ static enum err next_block(struct controller *controller, int64_t *ret_first)
         if (e)
             return e;
         int64_t first = last + 1;
-        size_t set = wave_set(wave, "/latest_producer_id_block",
-                              codec_producer_ids_encode(wave_arena(wave),
-                                                        controller->settings.broker_id, first,
-                                                        first + PRODUCER_ID_BLOCK - 1),
-                              found.stat.zk_version);
+        size_t set =
+            wave_set(wave, "/latest_producer_id_block",
+                     codec_producer_ids_encode(wave_arena(wave), controller->settings.broker_id,
+                                               first, first + PRODUCER_ID_BLOCK - 1),
+                     found.stat.zk_version);
         e = wave_run(wave);
         if (e)
             return e;

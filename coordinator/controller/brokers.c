@@ -1,7 +1,8 @@
 /* Brokers that come, go, come back, or change their addresses.
  *
- * A broker's epoch is the czxid of its registration: a greater one means that it was away, however short, and has
- * lost what it was told. So a bounce is handled as a departure and an arrival (trap T23). */
+ * A broker's epoch is the czxid of its registration: a greater one means that it was away, however
+ * short, and has lost what it was told. So a bounce is handled as a departure and an arrival (trap
+ * T23). */
 #include <inttypes.h>
 
 #include "broker/base/trace.h"
@@ -40,8 +41,8 @@ static void broker_list_done(struct broker_list *list)
 
 static void broker_list_add(struct broker_list *list, struct broker_node *broker)
 {
-    list->items = mem_grow(list->items, &list->capacity, list->count + 1,
-                           sizeof(struct broker_node *));
+    list->items =
+        mem_grow(list->items, &list->capacity, list->count + 1, sizeof(struct broker_node *));
     list->items[list->count++] = broker;
 }
 
@@ -56,8 +57,8 @@ static bool id_parse(struct slice text, int32_t *ret_id)
     return true;
 }
 
-/* A registration that cannot be read, or lacks our listener, keeps that broker out and no other (the JVM controller
- * lets it stop the whole event: traps T1, T3). */
+/* A registration that cannot be read, or lacks our listener, keeps that broker out and no other
+ * (the JVM controller lets it stop the whole event: traps T1, T3). */
 static bool registration_read(struct controller *controller, const struct wave_result *result,
                               struct registration *registration)
 {
@@ -130,9 +131,8 @@ static void broker_join(struct controller *controller, struct broker_node *broke
     broker->registered = true;
     broker->shutting_down = false;
     controller->context.registered_count++;
-    broker->channel =
-        channel_new(controller, broker,
-                    broker_endpoint(broker, controller->settings.controller_listener));
+    broker->channel = channel_new(
+        controller, broker, broker_endpoint(broker, controller->settings.controller_listener));
 }
 
 static void broker_leave(struct controller *controller, struct broker_node *broker)
@@ -343,7 +343,8 @@ enum err event_broker_change(struct controller *controller, void *context, bool 
     return brokers_fail(controller, &dead);
 }
 
-/* Only another sequence of endpoints, or other features, are worth telling (trap T21). Channels keep their address. */
+/* Only another sequence of endpoints, or other features, are worth telling (trap T21). Channels
+ * keep their address. */
 enum err event_broker_modified(struct controller *controller, void *context, bool cancelled)
 {
     OWNED_MEM char *name = context;

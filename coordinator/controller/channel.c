@@ -118,7 +118,8 @@ static struct answers *answers_new(struct channel *channel, int32_t count)
     return answers;
 }
 
-/* Only what changes the set of offline directories is worth an event: in the ordinary case nothing. */
+/* Only what changes the set of offline directories is worth an event: in the ordinary case nothing.
+ */
 static bool changes_log_dir(const struct channel *channel, struct topic *topic, int32_t id,
                             int16_t error)
 {
@@ -244,7 +245,8 @@ static void rpc_finish(struct channel *channel, struct rpc *rpc, enum err error,
     assert(channel->in_flight > 0);
     channel->in_flight--;
     if (error == ERR_MALFORMED) {
-        trace_error("an answer could not be read, the request is lost broker=%" PRId32 " api=%d: %s",
+        trace_error("an answer could not be read, the request is lost broker=%" PRId32
+                    " api=%d: %s",
                     channel->broker->id, rpc->api_key, err_sentence(error));
     } else if (error) {
         channel_failed(channel, rpc, error);
@@ -273,8 +275,7 @@ static void channel_pump(struct channel *channel)
     struct controller_peers *peers = channel->controller->peers;
     if (channel->broken)
         return;
-    list_for_each(&channel->queue, node)
-    {
+    list_for_each (&channel->queue, node) {
         struct rpc *rpc = list_entry(node, struct rpc, node);
         if (channel->in_flight >= CHANNEL_IN_FLIGHT_MAX)
             return;

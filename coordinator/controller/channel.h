@@ -1,6 +1,7 @@
-/* The way to one broker: a queue of requests that are sent in order, several under way at a time, each until it is
- * answered or the broker is gone. After a failure everything unanswered is sent again, in order, 100 ms later. A
- * broker that comes back with another epoch gets a new channel, so nothing of the old queue reaches it. */
+/* The way to one broker: a queue of requests that are sent in order, several under way at a time,
+ * each until it is answered or the broker is gone. After a failure everything unanswered is sent
+ * again, in order, 100 ms later. A broker that comes back with another epoch gets a new channel, so
+ * nothing of the old queue reaches it. */
 #pragma once
 
 #include "broker/base/arena.h"
@@ -66,4 +67,3 @@ struct answers {
     struct answer *items;
     int32_t count;
 };
-

@@ -32,9 +32,9 @@ static char *endpoint_text(const struct znode_broker *broker)
 {
     struct buf text = {0};
     for (int32_t i = 0; i < broker->endpoint_count; i++)
-        buf_printf(&text, "%.*s://%.*s:%" PRId32 "/%d,",
-                   SLICE_ARG(broker->endpoints[i].listener), SLICE_ARG(broker->endpoints[i].host),
-                   broker->endpoints[i].port, broker->endpoints[i].security_protocol);
+        buf_printf(&text, "%.*s://%.*s:%" PRId32 "/%d,", SLICE_ARG(broker->endpoints[i].listener),
+                   SLICE_ARG(broker->endpoints[i].host), broker->endpoints[i].port,
+                   broker->endpoints[i].security_protocol);
     for (int32_t i = 0; i < broker->feature_count; i++)
         buf_printf(&text, "%.*s:%d-%d,", SLICE_ARG(broker->features[i].name),
                    broker->features[i].min_version, broker->features[i].max_version);
@@ -52,11 +52,11 @@ enum err codec_broker_decode(struct slice text, struct broker_node *broker)
     broker->endpoints = mem_new_array(struct controller_endpoint, (size_t)znode.endpoint_count + 1);
     broker->endpoint_count = znode.endpoint_count;
     for (int32_t i = 0; i < znode.endpoint_count; i++)
-        broker->endpoints[i] = (struct controller_endpoint){
-            .host = slice_dup(znode.endpoints[i].host),
-            .port = znode.endpoints[i].port,
-            .listener = slice_dup(znode.endpoints[i].listener),
-            .security_protocol = znode.endpoints[i].security_protocol};
+        broker->endpoints[i] =
+            (struct controller_endpoint){.host = slice_dup(znode.endpoints[i].host),
+                                         .port = znode.endpoints[i].port,
+                                         .listener = slice_dup(znode.endpoints[i].listener),
+                                         .security_protocol = znode.endpoints[i].security_protocol};
     broker->rack = slice_dup(znode.rack);
     broker->endpoint_text = endpoint_text(&znode);
     return ERR_OK;
@@ -82,8 +82,7 @@ void codec_topic_decode(struct arena *arena, struct slice text, struct topic_zno
     if (znode_topic_decode(arena, text, &znode))
         return;
     ret_topic->id = znode.topic_id;
-    ret_topic->items =
-        arena_new_array(arena, struct assignment, (size_t)znode.partition_count + 1);
+    ret_topic->items = arena_new_array(arena, struct assignment, (size_t)znode.partition_count + 1);
     for (int32_t i = 0; i < znode.partition_count; i++) {
         const struct znode_topic_partition *partition = &znode.partitions[i];
         ret_topic->items[ret_topic->count++] =
@@ -143,9 +142,8 @@ enum err codec_state_decode(struct slice text, struct leadership *ret_state)
 struct slice codec_state_encode(struct arena *arena, const struct leadership *state)
 {
     struct znode_partition_state znode = state_of(state);
-    return state->unknown
-               ? znode_partition_state_update(arena, slice_str(state->unknown), &znode)
-               : znode_partition_state_encode(arena, &znode);
+    return state->unknown ? znode_partition_state_update(arena, slice_str(state->unknown), &znode)
+                          : znode_partition_state_encode(arena, &znode);
 }
 
 /* ---- Configs, lists, and the rest ---- */
@@ -226,9 +224,8 @@ enum err codec_feature_decode(struct slice text, int32_t *ret_version, bool *ret
     if (e)
         return e;
     struct slice second = znode_features_encode(arena, 2, &features);
-    *ret_version = second.size == text.size && memmem(text.data, text.size, "\"version\":2", 11)
-                       ? 2
-                       : 1;
+    *ret_version =
+        second.size == text.size && memmem(text.data, text.size, "\"version\":2", 11) ? 2 : 1;
     *ret_enabled = features.enabled;
     *ret_empty = features.count == 0;
     return ERR_OK;

@@ -1,6 +1,6 @@
-/* The znodes the controller reads and writes, between their JSON and its own structs. Texts are made in the arena given.
- * What is rewritten keeps the keys we do not know (other tools write these nodes too). Errors: ERR_MALFORMED with
- * the text in the sentence; results are left alone then. */
+/* The znodes the controller reads and writes, between their JSON and its own structs. Texts are
+ * made in the arena given. What is rewritten keeps the keys we do not know (other tools write these
+ * nodes too). Errors: ERR_MALFORMED with the text in the sentence; results are left alone then. */
 #pragma once
 
 #include "coordinator/controller/context.h"

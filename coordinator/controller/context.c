@@ -137,8 +137,7 @@ static int by_id(const void *a, const void *b)
 
 struct broker_node **context_registered(const struct context *context, size_t *ret_count)
 {
-    struct broker_node **brokers =
-        mem_new_array(struct broker_node *, context->brokers.count + 1);
+    struct broker_node **brokers = mem_new_array(struct broker_node *, context->brokers.count + 1);
     size_t count = 0;
     struct map_entry *e;
     for (size_t i = 0; (e = map_next(&context->brokers, &i));) {
@@ -307,8 +306,8 @@ struct replica *partition_add_replica(struct context *context, struct partition 
     struct broker_node *broker = context_broker(context, broker_id);
     broker->replicas = mem_grow(broker->replicas, &broker->replica_capacity,
                                 broker->replica_count + 1, sizeof(struct partition *));
-    partition->known = mem_resize(partition->known, ((size_t)partition->known_count + 1) *
-                                                        sizeof *partition->known);
+    partition->known = mem_resize(partition->known,
+                                  ((size_t)partition->known_count + 1) * sizeof *partition->known);
     replica = &partition->known[partition->known_count++];
     *replica = (struct replica){.broker = broker, .slot = broker->replica_count};
     broker->replicas[broker->replica_count++] = partition;
@@ -358,24 +357,26 @@ void partition_forget_leadership(struct partition *partition)
 static const struct move {
     const char *name;
     unsigned next; /* a bit for each state that may follow */
-} partition_moves[] = {
-    [PARTITION_NONEXISTENT] = {"nonexistent", TO(PARTITION_NEW)},
-    [PARTITION_NEW] = {"new", TO(PARTITION_ONLINE) | TO(PARTITION_OFFLINE)},
-    [PARTITION_ONLINE] = {"online", TO(PARTITION_ONLINE) | TO(PARTITION_OFFLINE)},
-    [PARTITION_OFFLINE] = {"offline", TO(PARTITION_ONLINE) | TO(PARTITION_OFFLINE) |
-                                          TO(PARTITION_NONEXISTENT)},
-}, replica_moves[] = {
-    [REPLICA_NONEXISTENT] = {"nonexistent", TO(REPLICA_NEW)},
-    [REPLICA_NEW] = {"new", TO(REPLICA_ONLINE) | TO(REPLICA_OFFLINE)},
-    [REPLICA_ONLINE] = {"online", TO(REPLICA_ONLINE) | TO(REPLICA_OFFLINE)},
-    [REPLICA_OFFLINE] = {"offline", TO(REPLICA_ONLINE) | TO(REPLICA_OFFLINE) |
-                                        TO(REPLICA_DELETION_STARTED) |
-                                        TO(REPLICA_DELETION_INELIGIBLE)},
-    [REPLICA_DELETION_STARTED] = {"deletion-started", TO(REPLICA_DELETION_SUCCESSFUL) |
-                                                          TO(REPLICA_DELETION_INELIGIBLE)},
-    [REPLICA_DELETION_SUCCESSFUL] = {"deletion-successful", TO(REPLICA_NONEXISTENT)},
-    [REPLICA_DELETION_INELIGIBLE] = {"deletion-ineligible",
-                                     TO(REPLICA_ONLINE) | TO(REPLICA_OFFLINE)},
+} partition_moves[] =
+    {
+        [PARTITION_NONEXISTENT] = {"nonexistent", TO(PARTITION_NEW)},
+        [PARTITION_NEW] = {"new", TO(PARTITION_ONLINE) | TO(PARTITION_OFFLINE)},
+        [PARTITION_ONLINE] = {"online", TO(PARTITION_ONLINE) | TO(PARTITION_OFFLINE)},
+        [PARTITION_OFFLINE] = {"offline", TO(PARTITION_ONLINE) | TO(PARTITION_OFFLINE) |
+                                              TO(PARTITION_NONEXISTENT)},
+},
+  replica_moves[] = {
+      [REPLICA_NONEXISTENT] = {"nonexistent", TO(REPLICA_NEW)},
+      [REPLICA_NEW] = {"new", TO(REPLICA_ONLINE) | TO(REPLICA_OFFLINE)},
+      [REPLICA_ONLINE] = {"online", TO(REPLICA_ONLINE) | TO(REPLICA_OFFLINE)},
+      [REPLICA_OFFLINE] = {"offline", TO(REPLICA_ONLINE) | TO(REPLICA_OFFLINE) |
+                                          TO(REPLICA_DELETION_STARTED) |
+                                          TO(REPLICA_DELETION_INELIGIBLE)},
+      [REPLICA_DELETION_STARTED] = {"deletion-started", TO(REPLICA_DELETION_SUCCESSFUL) |
+                                                            TO(REPLICA_DELETION_INELIGIBLE)},
+      [REPLICA_DELETION_SUCCESSFUL] = {"deletion-successful", TO(REPLICA_NONEXISTENT)},
+      [REPLICA_DELETION_INELIGIBLE] = {"deletion-ineligible",
+                                       TO(REPLICA_ONLINE) | TO(REPLICA_OFFLINE)},
 };
 
 bool partition_may_move(const struct partition *partition, enum partition_state state)

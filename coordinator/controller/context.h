@@ -1,9 +1,10 @@
-/* What the active controller knows of the cluster: brokers, topics, partitions, and the state of each partition and
- * replica. It is loaded at fail-over, then kept by events. Every table can be walked from the side an event comes
- * from (a broker's replicas, a topic's partitions, the partitions that wait for a leader), so that the cost
- * of an event is that of what it touches.
+/* What the active controller knows of the cluster: brokers, topics, partitions, and the state of
+ * each partition and replica. It is loaded at fail-over, then kept by events. Every table can be
+ * walked from the side an event comes from (a broker's replicas, a topic's partitions, the
+ * partitions that wait for a leader), so that the cost of an event is that of what it touches.
  *
- * Broker objects live until the context is reset, so pointers to them stay good after the broker has left. */
+ * Broker objects live until the context is reset, so pointers to them stay good after the broker
+ * has left. */
 #pragma once
 
 #include "broker/base/list.h"
@@ -12,12 +13,12 @@
 #include "coordinator/controller/controller.h"
 #include "coordinator/controller/ids.h"
 
-#define LEADER_NONE           (-1)
-#define LEADER_DURING_DELETE  (-2)
-#define EPOCH_DURING_DELETE   (-2)
-#define LEADER_EPOCH_NONE     (-1)
-#define LEADER_EPOCH_INITIAL  0
-#define PARTITIONS_MAX        (1 << 24) /* of one topic; a partition number beyond it is refused */
+#define LEADER_NONE          (-1)
+#define LEADER_DURING_DELETE (-2)
+#define EPOCH_DURING_DELETE  (-2)
+#define LEADER_EPOCH_NONE    (-1)
+#define LEADER_EPOCH_INITIAL 0
+#define PARTITIONS_MAX       (1 << 24) /* of one topic; a partition number beyond it is refused */
 
 /*   NONEXISTENT --> NEW --> ONLINE <--> OFFLINE --> NONEXISTENT
  *                    '-------------------^
@@ -27,7 +28,8 @@
  * OFFLINE      has a state znode, and its leader is not online. */
 enum partition_state { PARTITION_NONEXISTENT, PARTITION_NEW, PARTITION_ONLINE, PARTITION_OFFLINE };
 
-/*   NONEXISTENT --> NEW --> ONLINE <--> OFFLINE --> DELETION_STARTED --> DELETION_SUCCESSFUL --> NONEXISTENT
+/*   NONEXISTENT --> NEW --> ONLINE <--> OFFLINE --> DELETION_STARTED --> DELETION_SUCCESSFUL -->
+ * NONEXISTENT
  *                    '-------------------^  |               |
  *                            ONLINE/OFFLINE <--> DELETION_INELIGIBLE <-'
  * NEW                  its partition was made or it was added; it can be a follower only.
@@ -51,7 +53,7 @@ struct broker_node {
     int64_t broker_epoch;
     bool registered;
     bool shutting_down;
-    bool told_in_batch; /* the batch being built sends it an UpdateMetadata */
+    bool told_in_batch;                    /* the batch being built sends it an UpdateMetadata */
     struct controller_endpoint *endpoints; /* in the order of the registration */
     int32_t endpoint_count;
     char *rack;
@@ -75,7 +77,7 @@ struct leadership {
     int8_t recovery_state; /* 0 recovered, 1 recovering */
     int32_t controller_epoch;
     int32_t zk_version; /* the partition epoch */
-    char *unknown;      /* the whole text, where it has keys we do not know, to keep them; else NULL */
+    char *unknown; /* the whole text, where it has keys we do not know, to keep them; else NULL */
 };
 
 struct partition {
@@ -83,25 +85,25 @@ struct partition {
     int32_t id;
     enum partition_state state;
     struct ids replicas, adding, removing; /* the stored assignment, preferred leader first */
-    struct replica *known;                 /* every replica with a state; a few more than `replicas` at times */
+    struct replica *known; /* every replica with a state; a few more than `replicas` at times */
     int32_t known_count;
     bool has_leadership; /* the state znode exists */
     struct leadership leadership;
-    bool in_batch;  /* the batch being built has it in UpdateMetadata */
-    bool self_leads; /* this broker's own metadata cache names a leader for it */
+    bool in_batch;            /* the batch being built has it in UpdateMetadata */
+    bool self_leads;          /* this broker's own metadata cache names a leader for it */
     struct list_node waiting; /* in context.waiting while NEW or OFFLINE */
 };
 
 struct topic {
     char *name;
-    struct uuid id; /* zero: none known */
+    struct uuid id;                /* zero: none known */
     struct partition **partitions; /* rising ids */
     int32_t partition_count;
     size_t partition_capacity;
-    bool deleting;         /* named under /admin/delete_topics */
+    bool deleting; /* named under /admin/delete_topics */
     bool delete_started;
     bool delete_ineligible;
-    bool self_knows;       /* this broker's own metadata cache has it */
+    bool self_knows;              /* this broker's own metadata cache has it */
     struct list_node delete_node; /* in context.deleting */
 };
 
@@ -143,7 +145,8 @@ struct broker_node *context_broker(struct context *context, int32_t id);
 struct broker_node *context_find_broker(const struct context *context, int32_t id);
 /* Registered brokers by rising id, in an array that the caller frees. */
 struct broker_node **context_registered(const struct context *context, size_t *ret_count);
-bool broker_is_live(const struct broker_node *broker); /* registered and not shutting down; NULL: no */
+bool broker_is_live(
+    const struct broker_node *broker); /* registered and not shutting down; NULL: no */
 bool context_is_live(const struct context *context, int32_t id);
 const struct controller_endpoint *broker_endpoint(const struct broker_node *broker,
                                                   const char *listener);
@@ -165,7 +168,8 @@ void partition_assign(struct context *context, struct partition *partition,
                       const struct ids *replicas, const struct ids *adding,
                       const struct ids *removing);
 bool partition_is_reassigning(const struct partition *partition);
-/* Replicas that the reassignment, if any, aims at, and that it started from, in `ret` (to be freed). */
+/* Replicas that the reassignment, if any, aims at, and that it started from, in `ret` (to be
+ * freed). */
 void partition_target(const struct partition *partition, struct ids *ret);
 void partition_origin(const struct partition *partition, struct ids *ret);
 
@@ -184,7 +188,8 @@ void leadership_done(struct leadership *leadership);
 void partition_set_leadership(struct partition *partition, struct leadership *leadership);
 void partition_forget_leadership(struct partition *partition);
 
-/* The one function that moves a partition. False, traced, if the table of moves does not allow it. */
+/* The one function that moves a partition. False, traced, if the table of moves does not allow it.
+ */
 bool partition_move(struct context *context, struct partition *partition,
                     enum partition_state state);
 bool partition_may_move(const struct partition *partition, enum partition_state state);

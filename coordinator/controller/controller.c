@@ -1,5 +1,6 @@
-/* The controller's life and its event queue. All that ZooKeeper, timers, brokers and clients want becomes an event; the
- * fiber takes one after the other. A watch that fires is an event, what it means is read anew by the event. */
+/* The controller's life and its event queue. All that ZooKeeper, timers, brokers and clients want
+ * becomes an event; the fiber takes one after the other. A watch that fires is an event, what it
+ * means is read anew by the event. */
 #include "coordinator/controller/controller.h"
 
 #include <inttypes.h>
@@ -94,8 +95,7 @@ static void event_failed(struct controller *controller, const char *name, enum e
     if (e == ERR_CANCELLED)
         return;
     batch_drop(controller);
-    trace_warn("controller event failed event=%s error=%s: %s", name, err_name(e),
-               err_sentence(e));
+    trace_warn("controller event failed event=%s error=%s: %s", name, err_name(e), err_sentence(e));
     if (e != ERR_CONTROLLER_FENCED)
         return;
     e = election_maybe_resign(controller);
@@ -237,8 +237,8 @@ static uint64_t seed_of(const struct controller_settings *settings)
 }
 
 struct controller *controller_new(const struct controller_settings *settings, struct zk *zk,
-                                  struct controller_peers *peers, struct controller_configs *configs,
-                                  struct clock *clock)
+                                  struct controller_peers *peers,
+                                  struct controller_configs *configs, struct clock *clock)
 {
     struct controller *controller = mem_new(struct controller);
     settings_set(controller, settings);

@@ -1,4 +1,5 @@
-/* What the files of the controller share: its struct, its events, and who does what. Not for others. */
+/* What the files of the controller share: its struct, its events, and who does what. Not for
+ * others. */
 #pragma once
 
 #include <stdio.h>
@@ -13,9 +14,9 @@
 
 #define PATH_MAX_BYTES 512 /* a topic name has at most 249 */
 
-/* An event runs on the fiber. cancelled: it will not be done (session lost, controller freed); it answers
- * whoever waits and releases its context. What it gives back: ERR_CONTROLLER_FENCED makes the controller look
- * who rules now; other errors are traced. */
+/* An event runs on the fiber. cancelled: it will not be done (session lost, controller freed); it
+ * answers whoever waits and releases its context. What it gives back: ERR_CONTROLLER_FENCED makes
+ * the controller look who rules now; other errors are traced. */
 typedef enum err event_fn(struct controller *controller, void *context, bool cancelled);
 
 struct event {
@@ -121,7 +122,8 @@ MUST_USE enum err partitions_initialize(struct controller *controller,
 MUST_USE enum err partitions_elect(struct controller *controller,
                                    const struct partition_list *partitions, enum election how,
                                    enum err *ret_errors);
-/* Those that are new or offline and not being deleted; in a batch of its own. *ret_elected: any success. */
+/* Those that are new or offline and not being deleted; in a batch of its own. *ret_elected: any
+ * success. */
 MUST_USE enum err partitions_elect_waiting(struct controller *controller, bool *ret_elected);
 /* Read state znodes anew into the cache. */
 MUST_USE enum err partitions_refresh(struct controller *controller,

@@ -1,6 +1,6 @@
-/* Deleting topics. A request stands under /admin/delete_topics until every replica's log is gone and the topic's znodes
- * are removed, in that order, so a deletion survives any crash. While a broker with a replica is away the topic
- * is ineligible and waits for it. */
+/* Deleting topics. A request stands under /admin/delete_topics until every replica's log is gone
+ * and the topic's znodes are removed, in that order, so a deletion survives any crash. While a
+ * broker with a replica is away the topic is ineligible and waits for it. */
 #include <inttypes.h>
 
 #include "broker/base/trace.h"
@@ -160,8 +160,8 @@ static void sort_replicas(struct controller *controller, struct topic *topic,
         struct partition *partition = topic->partitions[p];
         for (int32_t r = 0; r < partition->known_count; r++) {
             struct replica *replica = &partition->known[r];
-            bool alive = partition_replica_is_online(&controller->context, partition,
-                                                     replica->broker->id);
+            bool alive =
+                partition_replica_is_online(&controller->context, partition, replica->broker->id);
             if (!alive)
                 mark_ineligible(topic, "replica-not-online");
             if (replica->state != REPLICA_DELETION_SUCCESSFUL)
@@ -214,13 +214,13 @@ enum err deletion_resume(struct controller *controller)
 {
     TOPIC_LIST done = {0}, eligible = {0};
     size_t queued = 0;
-    list_for_each(&controller->context.deleting, counted) queued++;
+    list_for_each (&controller->context.deleting, counted)
+        queued++;
     if (queued == 0)
         return ERR_OK;
     done.items = mem_new_array(struct topic *, queued);
     eligible.items = mem_new_array(struct topic *, queued);
-    list_for_each(&controller->context.deleting, node)
-    {
+    list_for_each (&controller->context.deleting, node) {
         struct topic *topic = list_entry(node, struct topic, delete_node);
         if (all_deleted(topic) && topic->delete_started)
             done.items[done.count++] = topic;
@@ -262,8 +262,7 @@ static enum err event_deletion_answered(struct controller *controller, void *con
     for (int32_t i = 0; i < answers->count; i++) {
         struct partition *partition = context_partition(
             &controller->context, answers->items[i].topic, answers->items[i].partition);
-        const struct replica *replica =
-            partition ? partition_replica(partition, broker->id) : NULL;
+        const struct replica *replica = partition ? partition_replica(partition, broker->id) : NULL;
         if (!replica || replica->state != REPLICA_DELETION_STARTED || !partition->topic->deleting)
             continue;
         bool ok = answers->error == 0 && answers->items[i].error == 0;

@@ -1,8 +1,9 @@
 /* Who is controller: the race for /controller, the epoch that fences the losers, and giving up.
  *
- * Winning is one transaction: create /controller (ephemeral) and set /controller_epoch at the version that was
- * read. From then on every write checks that version, so a controller that was replaced without knowing it can do no
- * harm. It finds out through its own failing write, the watch on /controller, or the loss of its session. */
+ * Winning is one transaction: create /controller (ephemeral) and set /controller_epoch at the
+ * version that was read. From then on every write checks that version, so a controller that was
+ * replaced without knowing it can do no harm. It finds out through its own failing write, the watch
+ * on /controller, or the loss of its session. */
 #include <inttypes.h>
 
 #include "broker/base/trace.h"

@@ -1,6 +1,7 @@
-/* A new controller takes over: it reads the whole cluster in a few waves, tells every broker who is there, then what
- * each replica is, then chooses leaders for what has none. The order is what brokers rely on: the list of brokers comes
- * before any LeaderAndIsr (trap T11), and replicas that exist are told even if nothing changed (trap T24). */
+/* A new controller takes over: it reads the whole cluster in a few waves, tells every broker who is
+ * there, then what each replica is, then chooses leaders for what has none. The order is what
+ * brokers rely on: the list of brokers comes before any LeaderAndIsr (trap T11), and replicas that
+ * exist are told even if nothing changed (trap T24). */
 #include <inttypes.h>
 
 #include "broker/base/trace.h"
@@ -12,8 +13,8 @@
 
 /* ---- /feature ---- */
 
-/* Enabled and empty, whatever stood there: a JVM broker exits at a finalized feature it does not know (trap T4). A
- * ZooKeeper-mode broker supports none. */
+/* Enabled and empty, whatever stood there: a JVM broker exits at a finalized feature it does not
+ * know (trap T4). A ZooKeeper-mode broker supports none. */
 enum err features_enable(struct controller *controller)
 {
     bool enabled = controller->ibp_level >= IBP_FEATURES;

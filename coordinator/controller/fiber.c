@@ -1,5 +1,6 @@
-/* Fibers over ucontext. The stack is mapped with a page below it that faults, so that an overflow is a
- * crash and not damage. The sanitizers are told of each switch, or they would take the other stack for wild memory. */
+/* Fibers over ucontext. The stack is mapped with a page below it that faults, so that an overflow
+ * is a crash and not damage. The sanitizers are told of each switch, or they would take the other
+ * stack for wild memory. */
 #include "coordinator/controller/fiber.h"
 
 #include <stdint.h>

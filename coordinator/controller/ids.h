@@ -1,4 +1,5 @@
-/* A list of broker ids in an order that means something: replicas, in-sync replicas. Small, so searched in line. */
+/* A list of broker ids in an order that means something: replicas, in-sync replicas. Small, so
+ * searched in line. */
 #pragma once
 
 #include <stdint.h>

@@ -1,7 +1,6 @@
 /* The four choices of a leader. */
 #include "coordinator/controller/leader_pick.h"
 
-
 static bool online(const struct context *context, const struct partition *partition, int32_t id)
 {
     return partition_replica_is_online(context, partition, id);

@@ -13,9 +13,9 @@ enum election {
 
 struct leader_choice {
     int32_t leader;
-    struct ids isr;      /* the new one; the caller frees */
-    bool unclean;        /* records may have been lost */
-    struct ids told;     /* who is sent LeaderAndIsr; the caller frees */
+    struct ids isr;  /* the new one; the caller frees */
+    bool unclean;    /* records may have been lost */
+    struct ids told; /* who is sent LeaderAndIsr; the caller frees */
 };
 
 /* False if nobody can lead; nothing is allocated then. */

@@ -1,5 +1,6 @@
-/* What brokers leave in ZooKeeper for the controller: that a log directory failed, and, from leaders older than 2.7, that
- * they changed an ISR themselves. Sequential nodes, read and deleted. */
+/* What brokers leave in ZooKeeper for the controller: that a log directory failed, and, from
+ * leaders older than 2.7, that they changed an ISR themselves. Sequential nodes, read and deleted.
+ */
 #include <inttypes.h>
 
 #include "broker/base/trace.h"
@@ -10,8 +11,7 @@
 #define LOG_DIR_ROOT "/log_dir_event_notification"
 
 /* Children of the root with their data, read with the watch armed again. */
-static enum err read_notes(struct wave *wave, const char *root, size_t *ret_list,
-                           size_t *ret_first)
+static enum err read_notes(struct wave *wave, const char *root, size_t *ret_list, size_t *ret_first)
 {
     *ret_list = wave_children(wave, root, true);
     enum err e = wave_run(wave);
@@ -120,8 +120,7 @@ enum err event_log_dir_notification(struct controller *controller, void *context
     int32_t count = e ? 0 : wave_result(wave, list)->children_count;
     for (int32_t i = 0; !e && i < count; i++) {
         int32_t id = codec_log_dir_event_decode(wave_result(wave, first + (size_t)i)->data);
-        struct broker_node *broker =
-            id >= 0 ? context_find_broker(&controller->context, id) : NULL;
+        struct broker_node *broker = id >= 0 ? context_find_broker(&controller->context, id) : NULL;
         trace_warn("a broker lost a log directory broker=%" PRId32, id);
         if (broker && broker->registered)
             e = ask_broker(controller, broker);

@@ -1,5 +1,6 @@
-/* Partitions: their first state znode, and elections. Reads are from the cache; a write that meets another version
- * reads the znode anew and decides again, so an election costs one wave where nobody interferes. */
+/* Partitions: their first state znode, and elections. Reads are from the cache; a write that meets
+ * another version reads the znode anew and decides again, so an election costs one wave where
+ * nobody interferes. */
 #include <inttypes.h>
 
 #include "broker/base/trace.h"
@@ -35,8 +36,7 @@ static void state_read(struct partition *partition, const struct wave_result *re
     partition_set_leadership(partition, &state);
 }
 
-enum err partitions_refresh(struct controller *controller,
-                            const struct partition_list *partitions)
+enum err partitions_refresh(struct controller *controller, const struct partition_list *partitions)
 {
     OWNED(wave) struct wave *wave = wave_new(controller);
     char path[PATH_MAX_BYTES];
@@ -101,8 +101,8 @@ static enum err create_parents(struct controller *controller,
     return wave_run(wave);
 }
 
-/* A state that is there already is ours if an answer was lost, or another controller's whose work we go on with:
- * either way what stands there holds (trap T19). */
+/* A state that is there already is ours if an answer was lost, or another controller's whose work
+ * we go on with: either way what stands there holds (trap T19). */
 static enum err adopt(struct controller *controller, const struct partition_list *found)
 {
     if (found->count == 0)
@@ -116,8 +116,7 @@ static enum err adopt(struct controller *controller, const struct partition_list
             continue;
         bool led = partition_replica_is_online(&controller->context, partition,
                                                partition->leadership.leader);
-        partition_move(&controller->context, partition,
-                       led ? PARTITION_ONLINE : PARTITION_OFFLINE);
+        partition_move(&controller->context, partition, led ? PARTITION_ONLINE : PARTITION_OFFLINE);
         for (int32_t i_replica = 0; i_replica < partition->replicas.count; i_replica++)
             batch_leader_and_isr(controller, partition, partition->replicas.ids[i_replica], true);
     }
@@ -177,7 +176,8 @@ struct contest {
     bool decided;
 };
 
-/* What ask_unclean() finds for a topic. Topics whose own setting decides whether an unclean leader is allowed are read together. */
+/* What ask_unclean() finds for a topic. Topics whose own setting decides whether an unclean leader
+ * is allowed are read together. */
 static char unclean_yes, unclean_no;
 
 static enum err ask_unclean(struct controller *controller, const struct contest *contests,
@@ -221,8 +221,7 @@ static void decide(struct controller *controller, struct contest *contest, enum 
     const struct leadership *now = &partition->leadership;
     enum err failure = how == ELECT_PREFERRED ? ERR_PREFERRED_LEADER_NOT_AVAILABLE
                                               : ERR_ELIGIBLE_LEADERS_NOT_AVAILABLE;
-    if (how == ELECT_OFFLINE &&
-        map_get(unclean, slice_str(partition->topic->name)) == &unclean_yes)
+    if (how == ELECT_OFFLINE && map_get(unclean, slice_str(partition->topic->name)) == &unclean_yes)
         how = ELECT_OFFLINE_UNCLEAN;
     contest->decided = true;
     if (now->controller_epoch > controller->epoch)
@@ -266,7 +265,8 @@ static void elected(struct controller *controller, struct contest *contest, int3
         batch_leader_and_isr(controller, partition, contest->choice.told.ids[i], false);
 }
 
-/* One round: decide, write, take the results. What met another version stays undecided, in `again`. */
+/* One round: decide, write, take the results. What met another version stays undecided, in `again`.
+ */
 static enum err election_round(struct controller *controller, struct contest *contests,
                                size_t count, enum election how, enum err *ret_errors,
                                struct partition_list *again)
@@ -313,9 +313,8 @@ enum err partitions_elect(struct controller *controller, const struct partition_
     OWNED_MEM struct contest *contests = mem_new_array(struct contest, partitions->count + 1);
     for (size_t i = 0; i < partitions->count; i++) {
         struct partition *partition = partitions->items[i];
-        bool possible = partition->has_leadership &&
-                        (partition->state == PARTITION_ONLINE ||
-                         partition->state == PARTITION_OFFLINE);
+        bool possible = partition->has_leadership && (partition->state == PARTITION_ONLINE ||
+                                                      partition->state == PARTITION_OFFLINE);
         contests[i] = (struct contest){.partition = partition, .slot = i, .decided = !possible};
         if (ret_errors)
             ret_errors[i] = possible ? ERR_OK : ERR_UNKNOWN_TOPIC_OR_PARTITION;
@@ -338,8 +337,7 @@ enum err partitions_elect(struct controller *controller, const struct partition_
 enum err partitions_elect_waiting(struct controller *controller, bool *ret_elected)
 {
     PARTITION_LIST fresh = {0}, offline = {0};
-    list_for_each(&controller->context.waiting, node)
-    {
+    list_for_each (&controller->context.waiting, node) {
         struct partition *partition = list_entry(node, struct partition, waiting);
         if (partition->topic->deleting)
             continue;
@@ -373,8 +371,8 @@ void partition_machine_start(struct controller *controller)
             partition_move(context, partition, PARTITION_NEW);
             if (!partition->has_leadership)
                 continue;
-            bool led = partition_replica_is_online(context, partition,
-                                                   partition->leadership.leader);
+            bool led =
+                partition_replica_is_online(context, partition, partition->leadership.leader);
             partition_move(context, partition, led ? PARTITION_ONLINE : PARTITION_OFFLINE);
         }
     }

@@ -1,5 +1,6 @@
-/* Reassignments: the part that stands before they can be carried out. What the topic znodes say of adding and removing
- * replicas is loaded, kept, listed, and respected by deletion and growth; /admin/reassign_partitions is watched. */
+/* Reassignments: the part that stands before they can be carried out. What the topic znodes say of
+ * adding and removing replicas is loaded, kept, listed, and respected by deletion and growth;
+ * /admin/reassign_partitions is watched. */
 #include "broker/base/trace.h"
 #include "broker/wire/wire.h"
 #include "coordinator/controller/controller_internal.h"
@@ -79,9 +80,9 @@ void controller_list_reassignments(struct controller *controller,
         done(context, &response);
         return;
     }
-    response.topics =
-        arena_new_array(arena, struct list_partition_reassignments_response_ongoing_topic_reassignment,
-                        controller->context.topics.count + 1);
+    response.topics = arena_new_array(
+        arena, struct list_partition_reassignments_response_ongoing_topic_reassignment,
+        controller->context.topics.count + 1);
     struct map_entry *e;
     for (size_t i = 0; (e = map_next(&controller->context.topics, &i));)
         list_topic(request, e->value, arena, &response);

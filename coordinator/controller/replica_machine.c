@@ -223,11 +223,10 @@ enum err replicas_move(struct controller *controller, struct replica_list *repli
     qsort(replicas->items, replicas->count, sizeof *replicas->items, by_broker);
     batch_begin(controller);
     for (size_t from = 0, to; from < replicas->count; from = to) {
-        for (to = from; to < replicas->count &&
-                        replicas->items[to].broker == replicas->items[from].broker;)
+        for (to = from;
+             to < replicas->count && replicas->items[to].broker == replicas->items[from].broker;)
             to++;
-        enum err e =
-            move_of_one_broker(controller, replicas->items + from, to - from, state);
+        enum err e = move_of_one_broker(controller, replicas->items + from, to - from, state);
         if (e)
             return e;
     }

@@ -1,12 +1,13 @@
-/* LeaderAndIsr, UpdateMetadata and StopReplica in the versions that inter.broker.protocol.version names. Bodies live in
- * an arena of their own until the last broker has answered; UpdateMetadata's body is shared by all brokers. */
+/* LeaderAndIsr, UpdateMetadata and StopReplica in the versions that inter.broker.protocol.version
+ * names. Bodies live in an arena of their own until the last broker has answered; UpdateMetadata's
+ * body is shared by all brokers. */
 #include "coordinator/controller/requests.h"
 
 #include "wire/api_key.h"
 #include "coordinator/controller/controller_internal.h"
 
-#define LEADER_AND_ISR_GROUPED_VERSION  2
-#define UPDATE_METADATA_GROUPED_VERSION 5
+#define LEADER_AND_ISR_GROUPED_VERSION     2
+#define UPDATE_METADATA_GROUPED_VERSION    5
 #define STOP_REPLICA_PER_PARTITION_VERSION 3
 
 static struct slice name_of(struct arena *arena, const struct topic *topic)
@@ -85,16 +86,16 @@ void requests_leader_and_isr(struct controller *controller, struct broker_node *
     request->controller_epoch = controller->epoch;
     request->broker_epoch = broker->broker_epoch;
 
-    struct leader_and_isr_request_leader_and_isr_partition_state *states = arena_new_array(
-        arena, struct leader_and_isr_request_leader_and_isr_partition_state, count);
+    struct leader_and_isr_request_leader_and_isr_partition_state *states =
+        arena_new_array(arena, struct leader_and_isr_request_leader_and_isr_partition_state, count);
     for (size_t i = 0; i < count; i++)
         lisr_partition(arena, &entries[i], &states[i]);
     if (api_version < LEADER_AND_ISR_GROUPED_VERSION) {
         request->ungrouped_partition_states = states;
         request->ungrouped_partition_states_count = (int32_t)count;
     } else {
-        request->topic_states = arena_new_array(
-            arena, struct leader_and_isr_request_leader_and_isr_topic_state, count);
+        request->topic_states =
+            arena_new_array(arena, struct leader_and_isr_request_leader_and_isr_topic_state, count);
         for (size_t from = 0, to; from < count; from = to) {
             const struct topic *topic = entries[from].partition->topic;
             for (to = from; to < count && entries[to].partition->topic == topic;)
@@ -213,8 +214,7 @@ void requests_update_metadata(struct controller *controller, struct broker_node 
     for (size_t i = 0; i < broker_count; i++) {
         if (!brokers[i]->registered || !brokers[i]->channel)
             continue;
-        struct rpc *rpc =
-            channel_rpc(brokers[i]->channel, API_UPDATE_METADATA, api_version, body);
+        struct rpc *rpc = channel_rpc(brokers[i]->channel, API_UPDATE_METADATA, api_version, body);
         rpc->update_metadata = request;
         rpc->update_metadata.broker_epoch = brokers[i]->broker_epoch;
         channel_queue(rpc);

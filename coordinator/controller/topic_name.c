@@ -11,8 +11,8 @@ enum err topic_name_check(struct slice name)
         return err_note(ERR_INVALID_TOPIC_EXCEPTION,
                         "Topic name is invalid: the empty string is not allowed");
     if (slice_equal_str(name, ".") || slice_equal_str(name, ".."))
-        return err_note(ERR_INVALID_TOPIC_EXCEPTION,
-                        "Topic name is invalid: '%.*s' is not allowed", SLICE_ARG(name));
+        return err_note(ERR_INVALID_TOPIC_EXCEPTION, "Topic name is invalid: '%.*s' is not allowed",
+                        SLICE_ARG(name));
     if (name.size > NAME_MAX_BYTES)
         return err_note(ERR_INVALID_TOPIC_EXCEPTION,
                         "Topic name is invalid: the length of '%.*s' is longer than the max "

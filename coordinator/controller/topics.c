@@ -1,5 +1,5 @@
-/* Topics that appear, grow and vanish under /brokers/topics. Whoever creates a topic only writes its assignment; the
- * controller sees it and gives it leaders. */
+/* Topics that appear, grow and vanish under /brokers/topics. Whoever creates a topic only writes
+ * its assignment; the controller sees it and gives it leaders. */
 #include <inttypes.h>
 
 #include "broker/base/trace.h"
@@ -26,19 +26,19 @@ static void take_assignment(struct controller *controller, struct topic *topic,
     }
 }
 
-/* Topics made by older brokers have no id yet; the controller gives them one (never another, trap T20). */
+/* Topics made by older brokers have no id yet; the controller gives them one (never another, trap
+ * T20). */
 static void give_id(struct wave *wave, struct controller *controller, struct slice text,
-                        const char *path, struct topic_znode *znode)
+                    const char *path, struct topic_znode *znode)
 {
     if (!uuid_is_zero(znode->id) || controller->ibp_level < IBP_TOPIC_IDS)
         return;
     znode->id = uuid_random();
-    wave_guarded_set(wave, path, codec_topic_encode(wave_arena(wave), text, znode),
-                     ZK_ANY_VERSION);
+    wave_guarded_set(wave, path, codec_topic_encode(wave_arena(wave), text, znode), ZK_ANY_VERSION);
 }
 
-static enum err read_topics(struct controller *controller, const struct slice *names,
-                            int32_t count, struct partition_list *ret_new)
+static enum err read_topics(struct controller *controller, const struct slice *names, int32_t count,
+                            struct partition_list *ret_new)
 {
     OWNED(wave) struct wave *wave = wave_new(controller);
     OWNED(wave) struct wave *ids = wave_new(controller);
@@ -141,8 +141,8 @@ enum err event_topic_change(struct controller *controller, void *context, bool c
     if (children->error)
         return err_note(children->error, "list /brokers/topics");
     struct map listed = {0};
-    struct slice *fresh = arena_new_array(wave_arena(wave), struct slice,
-                                          (size_t)children->children_count + 1);
+    struct slice *fresh =
+        arena_new_array(wave_arena(wave), struct slice, (size_t)children->children_count + 1);
     int32_t fresh_count = 0;
     for (int32_t i = 0; i < children->children_count; i++) {
         map_put(&listed, children->children[i], controller);
@@ -161,14 +161,15 @@ enum err event_topic_change(struct controller *controller, void *context, bool c
     return partitions_start_new(controller, &partitions);
 }
 
-/* A topic that is being deleted does not grow: the partitions that have a leader, or had, are written back. */
+/* A topic that is being deleted does not grow: the partitions that have a leader, or had, are
+ * written back. */
 static enum err restore_assignment(struct controller *controller, struct topic *topic,
                                    struct slice text, const char *path)
 {
     OWNED(wave) struct wave *wave = wave_new(controller);
     struct topic_znode znode = {.id = topic->id, .count = topic->partition_count};
-    znode.items = arena_new_array(wave_arena(wave), struct assignment,
-                                  (size_t)topic->partition_count + 1);
+    znode.items =
+        arena_new_array(wave_arena(wave), struct assignment, (size_t)topic->partition_count + 1);
     for (int32_t i = 0; i < topic->partition_count; i++)
         znode.items[i] = (struct assignment){.partition = topic->partitions[i]->id,
                                              .replicas = topic->partitions[i]->replicas,

@@ -42,13 +42,14 @@ static const struct step {
                             {IBP_LEVEL(2, 8, 0, 1), 5}, {IBP_LEVEL(2, 4, 0, 1), 4},
                             {IBP_LEVEL(2, 4, 0, 0), 3}, {IBP_LEVEL(2, 2, 0, 0), 2},
                             {IBP_LEVEL(1, 0, 0, 0), 1}, {0, 0}},
-  update_metadata_steps[] = {{IBP_LEVEL(3, 4, 0, 0), 8},  {IBP_LEVEL(2, 8, 0, 1), 7},
-                             {IBP_LEVEL(2, 4, 0, 1), 6},  {IBP_LEVEL(2, 2, 0, 0), 5},
-                             {IBP_LEVEL(1, 0, 0, 0), 4},  {IBP_LEVEL(0, 10, 2, 0), 3},
-                             {IBP_LEVEL(0, 10, 0, 1), 2}, {IBP_LEVEL(0, 9, 0, 0), 1},
-                             {0, 0}},
-  stop_replica_steps[] = {{IBP_LEVEL(3, 4, 0, 0), 4}, {IBP_LEVEL(2, 6, 0, 0), 3},
-                          {IBP_LEVEL(2, 4, 0, 1), 2}, {IBP_LEVEL(2, 2, 0, 0), 1},
+  update_metadata_steps[] =
+      {{IBP_LEVEL(3, 4, 0, 0), 8},  {IBP_LEVEL(2, 8, 0, 1), 7}, {IBP_LEVEL(2, 4, 0, 1), 6},
+       {IBP_LEVEL(2, 2, 0, 0), 5},  {IBP_LEVEL(1, 0, 0, 0), 4}, {IBP_LEVEL(0, 10, 2, 0), 3},
+       {IBP_LEVEL(0, 10, 0, 1), 2}, {IBP_LEVEL(0, 9, 0, 0), 1}, {0, 0}},
+  stop_replica_steps[] = {{IBP_LEVEL(3, 4, 0, 0), 4},
+                          {IBP_LEVEL(2, 6, 0, 0), 3},
+                          {IBP_LEVEL(2, 4, 0, 1), 2},
+                          {IBP_LEVEL(2, 2, 0, 0), 1},
                           {0, 0}};
 
 static int16_t step_of(const struct step *steps, int32_t level)

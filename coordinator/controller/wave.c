@@ -125,8 +125,8 @@ static size_t guarded(struct wave *wave, struct zk_op second)
 
 size_t wave_guarded_create(struct wave *wave, const char *path, struct slice data)
 {
-    return guarded(
-        wave, (struct zk_op){.kind = ZK_OP_CREATE, .path = slice_str(path), .data = data});
+    return guarded(wave,
+                   (struct zk_op){.kind = ZK_OP_CREATE, .path = slice_str(path), .data = data});
 }
 
 size_t wave_guarded_set(struct wave *wave, const char *path, struct slice data, int32_t zk_version)
@@ -206,8 +206,8 @@ static enum err judge(const struct wave *wave, size_t from)
             if (op->results[part].error == ERR_SESSION_EXPIRED)
                 return err_note(ERR_SESSION_EXPIRED, "the ZooKeeper session has expired");
         }
-        if (op->is_guarded && (op->results[0].error == ERR_ZK_BAD_VERSION ||
-                               op->results[0].error == ERR_NOT_FOUND))
+        if (op->is_guarded &&
+            (op->results[0].error == ERR_ZK_BAD_VERSION || op->results[0].error == ERR_NOT_FOUND))
             return err_note(ERR_CONTROLLER_FENCED,
                             "/controller_epoch is no longer at version %d: write of %.*s refused",
                             wave->controller->epoch_zk_version, SLICE_ARG(op->ops[1].path));

@@ -1,9 +1,10 @@
-/* A wave: many ZooKeeper operations that leave together and are awaited together. The controller's fiber adds what it
- * wants to know or write, runs the wave, and reads the results. Lost connections are ridden out: what got no
- * answer is sent again (so a write may meet its own effect; those who write expect that).
+/* A wave: many ZooKeeper operations that leave together and are awaited together. The controller's
+ * fiber adds what it wants to know or write, runs the wave, and reads the results. Lost connections
+ * are ridden out: what got no answer is sent again (so a write may meet its own effect; those who
+ * write expect that).
  *
- * Guarded writes travel as a transaction with a check of /controller_epoch's data version: once another
- * controller has been elected none of them can succeed. */
+ * Guarded writes travel as a transaction with a check of /controller_epoch's data version: once
+ * another controller has been elected none of them can succeed. */
 #pragma once
 
 #include "coordinator/controller/controller.h"
@@ -32,8 +33,7 @@ size_t wave_create(struct wave *wave, const char *path, struct slice data);
 size_t wave_set(struct wave *wave, const char *path, struct slice data, int32_t zk_version);
 size_t wave_multi(struct wave *wave, const struct zk_op *ops, int32_t count);
 size_t wave_guarded_create(struct wave *wave, const char *path, struct slice data);
-size_t wave_guarded_set(struct wave *wave, const char *path, struct slice data,
-                        int32_t zk_version);
+size_t wave_guarded_set(struct wave *wave, const char *path, struct slice data, int32_t zk_version);
 size_t wave_guarded_delete(struct wave *wave, const char *path);
 
 /* Send what was added since the last run and wait for all of it. Fiber only.

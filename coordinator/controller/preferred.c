@@ -1,0 +1,289 @@
+/* Leadership goes back to the preferred replica, the first assigned: by the clock where too many
+ * partitions of a broker are led elsewhere, by the znode of the old tool, and by ElectLeaders,
+ * which also forces unclean elections. */
+#include <inttypes.h>
+
+#include "broker/base/trace.h"
+#include "coordinator/controller/admin.h"
+#include "coordinator/controller/codec.h"
+
+#define FIRST_CHECK_MS  5000
+#define TYPE_PREFERRED  0
+#define TYPE_UNCLEAN    1
+#define PREFERRED_ZNODE "/admin/preferred_replica_election"
+
+/* ---- By the clock ---- */
+
+static bool led_by_another(const struct partition *partition)
+{
+    return partition->has_leadership && partition->replicas.count > 0 &&
+           partition->leadership.leader != partition->replicas.ids[0];
+}
+
+/* Partitions that prefer this broker; those it does not lead but could, in the list. */
+static void survey(struct controller *controller, const struct broker_node *broker,
+                   int32_t *ret_preferring, int32_t *ret_imbalance, struct partition_list *ret)
+{
+    *ret_preferring = *ret_imbalance = 0;
+    for (size_t i = 0; i < broker->replica_count; i++) {
+        struct partition *partition = broker->replicas[i];
+        if (partition->topic->deleting || partition->replicas.count == 0 ||
+            partition->replicas.ids[0] != broker->id || !partition->has_leadership)
+            continue;
+        (*ret_preferring)++;
+        if (!led_by_another(partition))
+            continue;
+        (*ret_imbalance)++;
+        if (partition_replica_is_online(&controller->context, partition, broker->id) &&
+            ids_contains(&partition->leadership.isr, broker->id) &&
+            !partition_is_reassigning(partition))
+            partition_list_add(ret, partition);
+    }
+}
+
+static enum err elect_in_batch(struct controller *controller,
+                               const struct partition_list *partitions, enum election how,
+                               enum err *ret_errors)
+{
+    if (partitions->count == 0)
+        return ERR_OK;
+    batch_begin(controller);
+    enum err e = partitions_elect(controller, partitions, how, ret_errors);
+    if (!e)
+        batch_send(controller);
+    return e;
+}
+
+static enum err event_rebalance(struct controller *controller, void *context, bool cancelled)
+{
+    (void)context;
+    if (cancelled || !controller->active)
+        return ERR_OK;
+    size_t count;
+    OWNED_MEM struct broker_node **brokers = context_registered(&controller->context, &count);
+    enum err e = ERR_OK;
+    for (size_t i = 0; !e && i < count; i++) {
+        PARTITION_LIST able = {0};
+        int32_t preferring, imbalance;
+        survey(controller, brokers[i], &preferring, &imbalance, &able);
+        if (preferring == 0 ||
+            (int64_t)imbalance * 100 <=
+                (int64_t)preferring * controller->settings.leader_imbalance_per_broker_percentage)
+            continue;
+        trace_info("leaders go back to their preferred broker broker=%" PRId32 " partitions=%zu",
+                   brokers[i]->id, able.count);
+        e = elect_in_batch(controller, &able, ELECT_PREFERRED, NULL);
+    }
+    return e;
+}
+
+static void rebalance_due(struct timer *timer)
+{
+    struct controller *controller = CONTAINER_OF(timer, struct controller, rebalance_timer);
+    timer_set(&controller->timers, timer,
+              clock_mono_ms(controller->clock) +
+                  controller->settings.leader_imbalance_check_interval_seconds * 1000);
+    controller_enqueue(controller, "rebalance", event_rebalance, NULL);
+}
+
+void preferred_init(struct controller *controller)
+{
+    controller->rebalance_timer.fire = rebalance_due;
+}
+
+void preferred_start_timer(struct controller *controller)
+{
+    if (controller->settings.auto_leader_rebalance_enable)
+        timer_set(&controller->timers, &controller->rebalance_timer,
+                  clock_mono_ms(controller->clock) + FIRST_CHECK_MS);
+}
+
+/* ---- By the znode ---- */
+
+/* The exists after the removal arms the watch again, or the next request would go unseen (trap
+ * T26). */
+enum err preferred_run_znode(struct controller *controller)
+{
+    OWNED(wave) struct wave *wave = wave_new(controller);
+    size_t get = wave_get(wave, PREFERRED_ZNODE, false);
+    enum err e = wave_run(wave);
+    if (e)
+        return e;
+    const struct wave_result *found = wave_result(wave, get);
+    if (!found->error) {
+        PARTITION_LIST partitions = {0};
+        struct named_partition *named;
+        int32_t count;
+        codec_partitions_decode(wave_arena(wave), found->data, &named, &count);
+        for (int32_t i = 0; i < count; i++) {
+            struct partition *partition =
+                context_partition(&controller->context, named[i].topic, named[i].partition);
+            if (partition && !partition->topic->deleting && led_by_another(partition))
+                partition_list_add(&partitions, partition);
+        }
+        e = elect_in_batch(controller, &partitions, ELECT_PREFERRED, NULL);
+        if (e)
+            return e;
+        wave_guarded_delete(wave, PREFERRED_ZNODE);
+    }
+    wave_exists(wave, PREFERRED_ZNODE, true);
+    return wave_run(wave);
+}
+
+enum err event_preferred_znode(struct controller *controller, void *context, bool cancelled)
+{
+    (void)context;
+    return cancelled || !controller->active ? ERR_OK : preferred_run_znode(controller);
+}
+
+/* ---- ElectLeaders ---- */
+
+struct poll {
+    struct controller *controller;
+    struct call *call;
+    const struct elect_leaders_request *request;
+    struct elect_leaders_response *response;
+    struct partition_list partitions; /* to be elected */
+    struct elect_leaders_response_partition_result **results;
+};
+
+static enum err poll_check(struct controller *controller, const struct partition *partition,
+                           int8_t type)
+{
+    if (!partition)
+        return err_note(ERR_UNKNOWN_TOPIC_OR_PARTITION, "The partition does not exist.");
+    if (partition->topic->deleting)
+        return err_note(ERR_INVALID_TOPIC_EXCEPTION, "The topic is being deleted");
+    bool needed = type == TYPE_PREFERRED
+                      ? led_by_another(partition)
+                      : partition->has_leadership &&
+                            !context_is_live(&controller->context, partition->leadership.leader);
+    return needed ? ERR_OK
+                  : err_note(ERR_ELECTION_NOT_NEEDED,
+                             "Leader election not needed for topic partition.");
+}
+
+static struct elect_leaders_response_replica_election_result *
+poll_topic(struct poll *poll, struct slice name, int32_t capacity)
+{
+    struct elect_leaders_response_replica_election_result *result =
+        &poll->response->replica_election_results[poll->response->replica_election_results_count++];
+    elect_leaders_response_replica_election_result_init(result);
+    result->topic = name;
+    result->partition_result = arena_new_array(
+        poll->call->arena, struct elect_leaders_response_partition_result, (size_t)capacity + 1);
+    return result;
+}
+
+static void poll_add(struct poll *poll,
+                     struct elect_leaders_response_replica_election_result *topic,
+                     struct partition *partition, int32_t id, bool asked_by_name)
+{
+    enum err e = poll_check(poll->controller, partition, poll->request->election_type);
+    if (e == ERR_ELECTION_NOT_NEEDED && !asked_by_name)
+        return;
+    struct elect_leaders_response_partition_result *result =
+        &topic->partition_result[topic->partition_result_count++];
+    elect_leaders_response_partition_result_init(result);
+    result->partition_id = id;
+    if (e) {
+        result->error_code = err_wire_code(e);
+        result->error_message = say(poll->call->arena, e);
+        return;
+    }
+    poll->results[poll->partitions.count] = result;
+    partition_list_add(&poll->partitions, partition);
+}
+
+static void poll_collect(struct poll *poll)
+{
+    const struct elect_leaders_request *request = poll->request;
+    struct context *context = &poll->controller->context;
+    struct arena *arena = poll->call->arena;
+    size_t topics = request->topic_partitions_count < 0 ? context->topics.count
+                                                        : (size_t)request->topic_partitions_count;
+    size_t partitions = (size_t)context->partition_count;
+    for (int32_t t = 0; t < request->topic_partitions_count; t++)
+        partitions += (size_t)request->topic_partitions[t].partitions_count;
+    poll->results =
+        arena_new_array(arena, struct elect_leaders_response_partition_result *, partitions + 1);
+    poll->response->replica_election_results =
+        arena_new_array(arena, struct elect_leaders_response_replica_election_result, topics + 1);
+    for (int32_t t = 0; t < request->topic_partitions_count; t++) {
+        const struct elect_leaders_request_topic_partitions *asked = &request->topic_partitions[t];
+        struct elect_leaders_response_replica_election_result *result =
+            poll_topic(poll, asked->topic, asked->partitions_count);
+        for (int32_t p = 0; p < asked->partitions_count; p++)
+            poll_add(poll, result, context_partition(context, asked->topic, asked->partitions[p]),
+                     asked->partitions[p], true);
+    }
+    struct map_entry *e;
+    for (size_t i = 0;
+         request->topic_partitions_count < 0 && (e = map_next(&context->topics, &i));) {
+        const struct topic *topic = e->value;
+        struct elect_leaders_response_replica_election_result *result =
+            poll_topic(poll, arena_copy(arena, slice_str(topic->name)), topic->partition_count);
+        for (int32_t p = 0; p < topic->partition_count; p++)
+            poll_add(poll, result, topic->partitions[p], topic->partitions[p]->id, false);
+        if (result->partition_result_count == 0)
+            poll->response->replica_election_results_count--;
+    }
+}
+
+static void poll_refuse(struct poll *poll, enum err e)
+{
+    const struct elect_leaders_request *request = poll->request;
+    struct elect_leaders_response *response = poll->response;
+    response->error_code = err_wire_code(e);
+    response->replica_election_results_count = 0;
+    response->replica_election_results = arena_new_array(
+        poll->call->arena, struct elect_leaders_response_replica_election_result,
+        (size_t)(request->topic_partitions_count > 0 ? request->topic_partitions_count : 0) + 1);
+    for (int32_t t = 0; t < request->topic_partitions_count; t++) {
+        const struct elect_leaders_request_topic_partitions *asked = &request->topic_partitions[t];
+        struct elect_leaders_response_replica_election_result *result =
+            poll_topic(poll, asked->topic, asked->partitions_count);
+        for (int32_t p = 0; p < asked->partitions_count; p++) {
+            struct elect_leaders_response_partition_result *entry =
+                &result->partition_result[result->partition_result_count++];
+            elect_leaders_response_partition_result_init(entry);
+            entry->partition_id = asked->partitions[p];
+            entry->error_code = err_wire_code(e);
+        }
+    }
+}
+
+static enum err event_elect_leaders(struct controller *controller, void *context, bool cancelled)
+{
+    struct call *call = context;
+    struct elect_leaders_response response;
+    elect_leaders_response_init(&response);
+    struct poll poll = {
+        .controller = controller, .call = call, .request = call->request, .response = &response};
+    enum err e = ERR_OK;
+    if (cancelled || !controller->active) {
+        poll_refuse(&poll, ERR_NOT_CONTROLLER);
+    } else {
+        poll_collect(&poll);
+        OWNED_MEM enum err *errors = mem_new_array(enum err, poll.partitions.count + 1);
+        e = elect_in_batch(controller, &poll.partitions,
+                           poll.request->election_type == TYPE_UNCLEAN ? ELECT_OFFLINE_UNCLEAN
+                                                                       : ELECT_PREFERRED,
+                           errors);
+        for (size_t i = 0; !e && i < poll.partitions.count; i++)
+            poll.results[i]->error_code = err_wire_code(errors[i]);
+        if (e)
+            poll_refuse(&poll, err_ends_event(e) ? ERR_NOT_CONTROLLER : ERR_UNKNOWN_SERVER_ERROR);
+    }
+    partition_list_done(&poll.partitions);
+    call->done(call->context, &response);
+    return e;
+}
+
+void controller_elect_leaders(struct controller *controller,
+                              const struct elect_leaders_request *request, struct arena *arena,
+                              controller_done_fn *done, void *context)
+{
+    controller_enqueue(controller, "elect-leaders", event_elect_leaders,
+                       call_new(request, 0, arena, done, context));
+}
