@@ -1,0 +1,284 @@
+/* The session against a server: ZOOKEEPER=host:port, a real ZooKeeper or the embedded one. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "broker/base/clock.h"
+#include "broker/base/mem.h"
+#include "coordinator/zk/zk_bootstrap.h"
+#include "coordinator/zk/zk_session_internal.h"
+
+#define TIMEOUT_MS 6000
+#define PIPELINED  10000
+
+struct world {
+    struct zk_session *session;
+    struct mailbox *mailbox;
+    struct zk *zk;
+    int32_t answers, expected, out_of_order;
+    enum err error, part_error;
+    struct zk_stat stat;
+    bool data_is_null;
+    char path[128];
+    int32_t events;
+    enum zk_event_kind event;
+    int32_t connected, expired;
+    int64_t session_id;
+};
+
+static void on_state(void *owner, enum zk_state state, int64_t session_id)
+{
+    struct world *world = owner;
+    world->connected += state == ZK_CONNECTED;
+    world->expired += state == ZK_EXPIRED;
+    world->session_id = session_id;
+}
+static void on_watch(void *owner, enum zk_event_kind kind, struct slice path)
+{
+    struct world *world = owner;
+    snprintf(world->path, sizeof world->path, "%.*s", SLICE_ARG(path));
+    world->event = kind;
+    world->events++;
+}
+static void on_done(void *context, const struct zk_result *results, int32_t count)
+{
+    struct world *world = context;
+    world->answers++;
+    world->error = results[0].error;
+    world->part_error = results[count - 1].error;
+    world->stat = results[count - 1].stat;
+    world->data_is_null = slice_is_null(results[0].data);
+    snprintf(world->path, sizeof world->path, "%.*s", SLICE_ARG(results[0].path));
+}
+
+static enum err world_open(struct world *world, const char *auth)
+{
+    *world = (struct world){0};
+    OWNED_MEM char *connect =
+        mem_printf("%s/stoker-test-%d/deep", getenv("ZOOKEEPER"), (int)getpid());
+    struct zk_session_settings settings = {.connect = connect,
+                                           .session_timeout_ms = TIMEOUT_MS,
+                                           .connection_timeout_ms = 10000,
+                                           .max_in_flight = 1000,
+                                           .auth_scheme = auth ? "digest" : NULL,
+                                           .auth = auth};
+    enum err e = zk_session_open(&settings, &world->session);
+    if (e)
+        return e;
+    world->mailbox = mailbox_new();
+    world->zk = zk_session_view(world->session, world->mailbox);
+    world->zk->owner = world;
+    world->zk->state_changed = on_state;
+    world->zk->watch_fired = on_watch;
+    return ERR_OK;
+}
+static void run_some(struct world *world, int timeout_ms)
+{
+    struct list_node messages;
+    list_init(&messages);
+    mailbox_wait(world->mailbox, timeout_ms);
+    mailbox_receive(world->mailbox, &messages);
+    zk_session_run(&messages);
+}
+static void world_close(struct world *world)
+{
+    zk_session_view_free(world->zk);
+    run_some(world, 0);
+    zk_session_close(world->session);
+    mailbox_free(world->mailbox);
+}
+static void wait_for(struct world *world, const int32_t *count, int32_t wanted)
+{
+    int64_t deadline_ms = clock_mono_ms(&clock_system) + 30000;
+    while (*count < wanted && clock_mono_ms(&clock_system) < deadline_ms)
+        run_some(world, 100);
+    assert_true(*count >= wanted);
+}
+static enum err do_op(struct world *world, enum zk_op_kind kind, const char *path,
+                      struct slice data, int32_t flags, bool watch)
+{
+    struct zk_op op = {.kind = kind,
+                       .path = slice_str(path),
+                       .data = data,
+                       .flags = flags,
+                       .zk_version = ZK_ANY_VERSION,
+                       .watch = watch};
+    zk_session_wait(world->zk, &op, 1, on_done, world);
+    return world->error;
+}
+
+static void test_null_data_stays_null_and_paths_are_under_the_chroot(void **state)
+{
+    (void)state;
+    struct world world;
+    assert_int_equal(world_open(&world, NULL), ERR_OK);
+    assert_int_equal(do_op(&world, ZK_OP_CREATE, "/null", SLICE_NULL, 0, false), ERR_OK);
+    assert_string_equal(world.path, "/null");
+    assert_int_equal(do_op(&world, ZK_OP_GET, "/null", SLICE_NULL, 0, false), ERR_OK);
+    assert_true(world.data_is_null);
+    assert_int_equal(do_op(&world, ZK_OP_SET, "/null", SLICE_LITERAL(""), 0, false), ERR_OK);
+    assert_int_equal(world.stat.zk_version, 1);
+    assert_int_equal(do_op(&world, ZK_OP_GET, "/null", SLICE_NULL, 0, false), ERR_OK);
+    assert_int_equal(world.stat.data_size, 0);
+    assert_int_equal(do_op(&world, ZK_OP_GET, "bad", SLICE_NULL, 0, false), ERR_MALFORMED);
+    assert_int_equal(do_op(&world, ZK_OP_CREATE, "/seq_", SLICE_NULL, ZK_CREATE_SEQUENTIAL, false),
+                     ERR_OK);
+    assert_string_equal(world.path, "/seq_0000000001");
+    world_close(&world);
+}
+
+static void in_order(void *context, const struct zk_result *results, int32_t count)
+{
+    (void)count;
+    int32_t *next = context; /* the world's answers, encoded by the path's number */
+    struct world *world = CONTAINER_OF(next, struct world, answers);
+    char expected[32];
+    snprintf(expected, sizeof expected, "/none-%d", *next);
+    world->out_of_order += !slice_equal_str(results[0].path, expected);
+    (*next)++;
+}
+
+static void test_ten_thousand_pipelined_operations_are_answered_in_order(void **state)
+{
+    (void)state;
+    struct world world;
+    assert_int_equal(world_open(&world, NULL), ERR_OK);
+    for (int i = 0; i < PIPELINED; i++) {
+        char path[32];
+        snprintf(path, sizeof path, "/none-%d", i);
+        struct zk_op op = {.kind = i % 3 ? ZK_OP_EXISTS : ZK_OP_GET, .path = slice_str(path)};
+        zk_submit(world.zk, &op, in_order, &world.answers);
+    }
+    wait_for(&world, &world.answers, PIPELINED);
+    assert_int_equal(world.out_of_order, 0);
+    world_close(&world);
+}
+
+static void test_watches_of_each_kind_fire_once_at_the_view_that_asked(void **state)
+{
+    (void)state;
+    struct world world;
+    assert_int_equal(world_open(&world, NULL), ERR_OK);
+    do_op(&world, ZK_OP_EXISTS, "/w", SLICE_NULL, 0, true);
+    assert_int_equal(world.error, ERR_NOT_FOUND);
+    do_op(&world, ZK_OP_CREATE, "/w", SLICE_NULL, 0, false);
+    wait_for(&world, &world.events, 1);
+    assert_int_equal(world.event, ZK_EVENT_CREATED);
+    do_op(&world, ZK_OP_GET, "/w", SLICE_NULL, 0, true);
+    do_op(&world, ZK_OP_SET, "/w", SLICE_LITERAL("1"), 0, false);
+    wait_for(&world, &world.events, 2);
+    assert_int_equal(world.event, ZK_EVENT_DATA);
+    do_op(&world, ZK_OP_CHILDREN, "/w", SLICE_NULL, 0, true);
+    do_op(&world, ZK_OP_CREATE, "/w/c", SLICE_NULL, 0, false);
+    wait_for(&world, &world.events, 3);
+    assert_int_equal(world.event, ZK_EVENT_CHILDREN);
+    assert_int_equal(do_op(&world, ZK_OP_DELETE, "/w", SLICE_NULL, 0, false), ERR_ZK_NOT_EMPTY);
+    world_close(&world);
+}
+
+static void test_multis_are_atomic_and_name_the_culprit(void **state)
+{
+    (void)state;
+    struct world world;
+    assert_int_equal(world_open(&world, NULL), ERR_OK);
+    do_op(&world, ZK_OP_CREATE, "/epoch", SLICE_LITERAL("0"), 0, false);
+    struct zk_op ops[] = {
+        {.kind = ZK_OP_CREATE, .path = SLICE_LITERAL("/m"), .flags = ZK_CREATE_EPHEMERAL},
+        {.kind = ZK_OP_SET, .path = SLICE_LITERAL("/epoch"), .zk_version = 5},
+    };
+    zk_session_wait(world.zk, ops, 2, on_done, &world);
+    assert_int_equal(world.error, ERR_CANCELLED);
+    assert_int_equal(world.part_error, ERR_ZK_BAD_VERSION);
+    assert_int_equal(do_op(&world, ZK_OP_EXISTS, "/m", SLICE_NULL, 0, false), ERR_NOT_FOUND);
+    ops[1].zk_version = 0;
+    zk_session_wait(world.zk, ops, 2, on_done, &world);
+    assert_int_equal(world.error, ERR_OK);
+    assert_int_equal(world.part_error, ERR_OK);
+    assert_int_equal(world.stat.zk_version, 1);
+    assert_string_equal(world.path, "/m");
+    zk_session_wait(world.zk, ops, 2, on_done, &world);
+    assert_int_equal(world.error, ERR_EXISTS);
+    assert_int_equal(world.part_error, ERR_CANCELLED);
+    world_close(&world);
+}
+
+static void steal(zhandle_t *zh, int type, int state, const char *path, void *context)
+{
+    (void)zh, (void)path;
+    if (type == ZOO_SESSION_EVENT && state == ZOO_CONNECTED_STATE)
+        *(volatile bool *)context = true;
+}
+
+static void test_expiry_fails_what_is_outstanding_and_opens_a_new_session(void **state)
+{
+    (void)state;
+    struct world world;
+    assert_int_equal(world_open(&world, NULL), ERR_OK);
+    assert_int_equal(do_op(&world, ZK_OP_CREATE, "/e", SLICE_NULL, ZK_CREATE_EPHEMERAL, false),
+                     ERR_OK);
+    int64_t old = zk_session_id(world.session);
+    volatile bool stolen = false;
+    clientid_t id = *zoo_client_id(world.session->handle->zh); /* the connection is quiet */
+    zhandle_t *thief =
+        zookeeper_init(getenv("ZOOKEEPER"), steal, TIMEOUT_MS, &id, (void *)&stolen, 0);
+    int64_t deadline_ms = clock_mono_ms(&clock_system) + 10000;
+    while (!stolen && clock_mono_ms(&clock_system) < deadline_ms)
+        run_some(&world, 20);
+    zookeeper_close(thief); /* ends the session for both */
+    wait_for(&world, &world.expired, 1);
+    wait_for(&world, &world.connected, 2);
+    assert_int_not_equal(zk_session_id(world.session), old);
+    assert_int_equal(do_op(&world, ZK_OP_EXISTS, "/e", SLICE_NULL, 0, false), ERR_NOT_FOUND);
+    world_close(&world);
+}
+
+static void test_digest_authentication_and_start_up_steps(void **state)
+{
+    (void)state;
+    struct world world;
+    assert_int_equal(world_open(&world, "user:secret"), ERR_OK);
+    OWNED(arena) struct arena *arena = arena_new();
+    struct slice id, again, data;
+    assert_int_equal(zk_bootstrap_paths(world.zk), ERR_OK);
+    assert_int_equal(zk_bootstrap_paths(world.zk), ERR_OK);
+    assert_int_equal(zk_bootstrap_cluster_id(world.zk, arena, &id), ERR_OK);
+    assert_int_equal(zk_bootstrap_cluster_id(world.zk, arena, &again), ERR_OK);
+    assert_true(slice_equal(id, again));
+    int32_t broker_id = 0;
+    assert_int_equal(zk_bootstrap_broker_id(world.zk, 1000, &broker_id), ERR_OK);
+    assert_int_equal(broker_id, 1001);
+    assert_int_equal(zk_bootstrap_read(world.zk, "/latest_producer_id_block", arena, &data, NULL),
+                     ERR_OK);
+    assert_true(slice_is_null(data));
+    world_close(&world);
+}
+
+static void test_no_server_is_a_refusal_within_the_timeout(void **state)
+{
+    (void)state;
+    struct zk_session_settings settings = {"127.0.0.1:1/x", 6000, 300, 10, NULL, NULL};
+    struct zk_session *session = NULL;
+    assert_int_equal(zk_session_open(&settings, &session), ERR_ZK_UNAVAILABLE);
+    assert_null(session);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_null_data_stays_null_and_paths_are_under_the_chroot),
+        cmocka_unit_test(test_ten_thousand_pipelined_operations_are_answered_in_order),
+        cmocka_unit_test(test_watches_of_each_kind_fire_once_at_the_view_that_asked),
+        cmocka_unit_test(test_multis_are_atomic_and_name_the_culprit),
+        cmocka_unit_test(test_digest_authentication_and_start_up_steps),
+        cmocka_unit_test(test_no_server_is_a_refusal_within_the_timeout),
+        cmocka_unit_test(test_expiry_fails_what_is_outstanding_and_opens_a_new_session),
+    };
+    if (!getenv("ZOOKEEPER"))
+        return 77;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
