@@ -376,9 +376,7 @@ enum err log_create_files(struct log *log, struct uuid topic_id)
     if (file_ops->mkdir(atomic_load(&log->path), 0755) != 0 && errno != EEXIST)
         return err_note_errno("create directory %s", atomic_load(&log->path));
     enum err e = log_set_topic_id(log, topic_id);
-    if (!e)
-        e = begin_empty(log, 0);
-    if (!e)
-        e = log_write_epochs(log);
-    return e;
+    /* leader-epoch-checkpoint comes with the first epoch: replacing an empty one would cost a flush
+     * on ext4. */
+    return e ? e : begin_empty(log, 0);
 }
