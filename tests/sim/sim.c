@@ -1,0 +1,172 @@
+/* Random histories of a cluster: brokers crash and return, sessions expire, connections break,
+ * topics are made, grown and deleted. Each run is a seed; a failing one prints itself and `sim
+ * --seed N` replays it exactly.
+ *
+ *     sim [--seed N] [--runs N] [--steps N] */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "broker/base/trace.h"
+#include "tests/sim/world.h"
+
+#define BROKERS       4
+#define TOPICS        4
+#define DEFAULT_RUNS  20
+#define DEFAULT_STEPS 400
+#define CALM_MS       120000
+
+static const char *const names[TOPICS] = {"orders", "payments", "a.b", "clicks"};
+
+struct run {
+    struct world *world;
+    int16_t answers[4096];
+    int32_t answer_count;
+};
+
+static int16_t *answer_slot(struct run *run)
+{
+    return &run->answers[run->answer_count++ % 4096];
+}
+
+static void disturb(struct run *run)
+{
+    struct world *world = run->world;
+    int32_t id = (int32_t)world_random(world, BROKERS);
+    struct world_broker *broker = &world->brokers[id];
+    const char *topic = names[world_random(world, TOPICS)];
+    switch (world_random(world, 11)) {
+    case 0:
+        if (broker->up)
+            world_crash(world, id);
+        break;
+    case 1:
+    case 2:
+        if (!broker->up)
+            world_start(world, id);
+        break;
+    case 3:
+        world_expire(world, id);
+        break;
+    case 4:
+        world_disconnect(world, id, (int32_t)world_random(world, BROKERS));
+        break;
+    case 5:
+        if (broker->up)
+            zk_memory_lose_operation(broker->session, 1 + (int32_t)world_random(world, 20),
+                                     world_random(world, 2));
+        break;
+    case 6:
+    case 7:
+        world_create_topic(world, topic, 1 + (int32_t)world_random(world, 5),
+                           (int16_t)(1 + world_random(world, 3)), 10000, answer_slot(run));
+        break;
+    case 8:
+        world_grow_topic(world, topic, 2 + (int32_t)world_random(world, 10), answer_slot(run));
+        break;
+    case 9:
+        world_delete_topic(world, topic, answer_slot(run));
+        break;
+    case 10:
+        clock_manual_advance_ms(&world->clock, world_random(world, 2000));
+        for (int32_t i = 0; i < BROKERS; i++) {
+            if (world->brokers[i].controller)
+                controller_run_timers(world->brokers[i].controller);
+        }
+        break;
+    }
+}
+
+static void fail(struct world *world, const char *what, const char *topic, int32_t partition)
+{
+    if (!world->complaint[0])
+        snprintf(world->complaint, sizeof world->complaint, "at the end: %s (%s-%d)", what, topic,
+                 partition);
+}
+
+/* With everybody back and no more faults, everything has a leader and everybody knows. */
+static void check_end(struct world *world)
+{
+    if (!world_controller(world))
+        fail(world, "nobody is controller", "", 0);
+    if (zk_memory_children_count(world->zk, "/admin/delete_topics") != 0)
+        fail(world, "a topic is still being deleted", "", 0);
+    for (int32_t t = 0; t < WORLD_TOPICS_MAX && world->topics[t][0]; t++) {
+        char path[128];
+        snprintf(path, sizeof path, "/brokers/topics/%s", world->topics[t]);
+        bool exists = world_znode(world, path);
+        snprintf(path, sizeof path, "/brokers/topics/%s/partitions", world->topics[t]);
+        int32_t count = exists ? zk_memory_children_count(world->zk, path) : 0;
+        if (exists && count <= 0)
+            fail(world, "a topic has no partitions", world->topics[t], 0);
+        for (int32_t p = 0; p < WORLD_PARTITIONS_MAX; p++) {
+            int32_t leader = world_leader(world, world->topics[t], p);
+            if (p < count && leader < 0)
+                fail(world, "a partition has no leader", world->topics[t], p);
+            for (int32_t b = 0; b < BROKERS; b++) {
+                const struct world_metadata *metadata = &world->brokers[b].metadata[t][p];
+                if (p < count && (!metadata->known || metadata->leader != leader))
+                    fail(world, "a broker was not told the leader", world->topics[t], p);
+                if (p >= count && metadata->known)
+                    fail(world, "a broker still knows a deleted partition", world->topics[t], p);
+            }
+            if (p < count && world->brokers[leader].replicas[t][p].leader != leader)
+                fail(world, "a leader was not told to lead", world->topics[t], p);
+        }
+    }
+}
+
+static bool simulate(uint64_t seed, int32_t steps)
+{
+    struct run *run = mem_new(struct run);
+    run->world = world_new(seed, BROKERS);
+    struct world *world = run->world;
+    for (int32_t i = 0; i < BROKERS; i++)
+        world_start(world, i);
+    for (int32_t i = 0; i < steps && !world->complaint[0]; i++) {
+        disturb(run);
+        for (uint32_t k = world_random(world, 40); k > 0 && !world->complaint[0]; k--)
+            world_step(world);
+    }
+    for (int32_t i = 0; i < BROKERS; i++) {
+        if (!world->brokers[i].up)
+            world_start(world, i);
+    }
+    world_settle(world, CALM_MS);
+    if (!world->complaint[0])
+        check_end(world);
+    bool ok = !world->complaint[0];
+    if (!ok)
+        fprintf(stderr, "sim --seed %llu --steps %d: %s\n", (unsigned long long)seed, steps,
+                world->complaint);
+    world_free(world);
+    free(run);
+    return ok;
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t seed = (uint64_t)time(NULL) * 1000;
+    int32_t runs = DEFAULT_RUNS, steps = DEFAULT_STEPS;
+    for (int i = 1; i + 1 < argc; i += 2) {
+        if (strcmp(argv[i], "--seed") == 0) {
+            seed = strtoull(argv[i + 1], NULL, 10);
+            runs = 1;
+        } else if (strcmp(argv[i], "--runs") == 0) {
+            runs = atoi(argv[i + 1]);
+        } else if (strcmp(argv[i], "--steps") == 0) {
+            steps = atoi(argv[i + 1]);
+        } else {
+            fprintf(stderr, "sim [--seed N] [--runs N] [--steps N]\n");
+            return 2;
+        }
+    }
+    if (!getenv("STOKER_TRACE"))
+        trace_set_level(TRACE_ERROR);
+    for (int32_t i = 0; i < runs; i++) {
+        if (!simulate(seed + (uint64_t)i, steps))
+            return 1;
+    }
+    printf("%d runs from seed %llu kept every promise\n", runs, (unsigned long long)seed);
+    return 0;
+}

@@ -1,0 +1,116 @@
+/* A cluster in one thread: real controllers over a modelled ZooKeeper and modelled brokers, on
+ * virtual time, driven by a seed. Requests between brokers are really encoded and decoded. After
+ * each step world_check() looks for a broken promise. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "broker/base/arena.h"
+#include "broker/base/buf.h"
+#include "broker/base/clock.h"
+#include "broker/base/list.h"
+#include "coordinator/controller/controller.h"
+#include "tests/fake/zk_memory.h"
+
+#define WORLD_BROKERS_MAX    6
+#define WORLD_TOPICS_MAX     8
+#define WORLD_PARTITIONS_MAX 16
+#define WORLD_EPOCHS_MAX     4096
+
+/* What a broker's metadata cache says of a partition. */
+struct world_metadata {
+    bool known;
+    int32_t leader, leader_epoch;
+    struct uuid topic_id;
+};
+
+/* What a broker was told to be. */
+struct world_replica {
+    bool hosted;
+    int32_t leader, leader_epoch, partition_epoch;
+};
+
+struct world_message {
+    struct list_node node;
+    int32_t from, to;
+    int16_t api_key, api_version;
+    struct buf bytes;
+    bool answered; /* on its way back */
+    int16_t error;
+    struct arena *arena;
+    const void *response;
+    controller_sent_fn *sent;
+    void *context;
+};
+
+struct world_broker {
+    struct controller_peers peers; /* first: of this broker's controller */
+    struct world *world;
+    int32_t id;
+    bool up;
+    struct zk *session, *view;
+    int64_t session_id;
+    int64_t broker_epoch;
+    struct controller *controller;
+
+    int32_t seen_controller_epoch;
+    struct world_metadata metadata[WORLD_TOPICS_MAX][WORLD_PARTITIONS_MAX];
+    struct world_replica replicas[WORLD_TOPICS_MAX][WORLD_PARTITIONS_MAX];
+    int32_t live_brokers;
+    int32_t requests[3]; /* LeaderAndIsr, StopReplica, UpdateMetadata taken */
+};
+
+struct world {
+    uint64_t random;
+    struct zk_memory *zk;
+    struct clock_manual clock;
+    struct world_broker brokers[WORLD_BROKERS_MAX];
+    int32_t broker_count;
+    struct list_node links[WORLD_BROKERS_MAX][WORLD_BROKERS_MAX]; /* struct world_message */
+    char topics[WORLD_TOPICS_MAX][32];
+    struct controller_settings settings;
+
+    /* What the checks remember. */
+    int32_t last_controller_epoch;
+    int32_t controller_of_epoch[WORLD_EPOCHS_MAX];
+    struct uuid seen_id[WORLD_TOPICS_MAX];
+    int64_t seen_zxid[WORLD_TOPICS_MAX][WORLD_PARTITIONS_MAX];
+    int32_t seen_leader_epoch[WORLD_TOPICS_MAX][WORLD_PARTITIONS_MAX];
+    int32_t seen_leader[WORLD_TOPICS_MAX][WORLD_PARTITIONS_MAX];
+    char complaint[512]; /* empty: all promises hold */
+
+    /* The last request each broker's side saw, for unit tests. */
+    char *journal; /* "4>2 isr-1 …" lines; NULL: none kept */
+    struct buf log;
+};
+
+struct world *world_new(uint64_t seed, int32_t broker_count);
+void world_free(struct world *world);
+uint32_t world_random(struct world *world, uint32_t bound);
+
+void world_start(struct world *world, int32_t id);  /* a process with a new session registers */
+void world_crash(struct world *world, int32_t id);  /* its session lives on until it is expired */
+void world_expire(struct world *world, int32_t id); /* the session of a living or crashed broker */
+void world_disconnect(struct world *world, int32_t from, int32_t to); /* requests under way fail */
+
+/* One thing happens. False: nothing is to do but wait. */
+bool world_step(struct world *world);
+/* Until nothing is to do; time moves on by at most `ms` to let timers fire. */
+void world_settle(struct world *world, int64_t ms);
+void world_check(struct world *world);
+
+struct world_broker *world_controller(struct world *world);  /* NULL: none is active */
+int32_t world_topic(struct world *world, struct slice name); /* its index, made on first mention */
+int32_t world_leader(struct world *world, const char *topic, int32_t partition); /* -2: no znode */
+int32_t world_leader_epoch(struct world *world, const char *topic, int32_t partition);
+/* What `text` the znode holds, NULL if there is none; lives in a buffer of the world. */
+const char *world_znode(struct world *world, const char *path);
+
+/* Requests to the active controller; false if there is none. The answer's code comes later in
+ * *ret_error (-100 until then). */
+#define WORLD_PENDING (-100)
+bool world_create_topic(struct world *world, const char *topic, int32_t partitions, int16_t factor,
+                        int32_t timeout_ms, int16_t *ret_error);
+bool world_delete_topic(struct world *world, const char *topic, int16_t *ret_error);
+bool world_grow_topic(struct world *world, const char *topic, int32_t partitions,
+                      int16_t *ret_error);

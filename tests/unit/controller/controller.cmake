@@ -1,0 +1,4 @@
+# These tests run whole controllers in the simulator's world.
+foreach(name test_controller)
+  target_link_libraries(unit_controller_${name} PRIVATE sim_world)
+endforeach()
