@@ -193,7 +193,7 @@ static void introduce(struct controller *controller, const struct broker_list *n
         batch_update_one(controller, newcomers->items[i]);
     for (size_t i = 0; (e = map_next(&controller->context.topics, &i));) {
         const struct topic *topic = e->value;
-        for (int32_t p = 0; !topic->deleting && p < topic->partition_count; p++)
+        for (int32_t p = 0; p < topic->partition_count; p++) /* deleted ones as such: -2 */
             batch_update_partition(controller, topic->partitions[p]);
     }
     batch_send(controller);

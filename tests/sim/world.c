@@ -265,7 +265,7 @@ static void deliver(struct world *world, struct list_node *link)
 {
     struct world_message *message = list_entry(link->next, struct world_message, node);
     struct world_broker *to = &world->brokers[message->to];
-    if (!to->up) {
+    if (!to->accepting) {
         world_disconnect(world, message->from, message->to);
         return;
     }
@@ -298,22 +298,44 @@ static bool deliver_one(struct world *world)
 
 /* ---- Processes and sessions ---- */
 
+static void register_broker(struct world_broker *broker);
+
+static void admitted(struct world_broker *broker, int64_t czxid)
+{
+    broker->broker_epoch = czxid;
+    broker->accepting = true;
+    controller_registered(broker->controller, czxid);
+}
+
+/* Our own node after a lost answer, or the one of a session that is about to end. */
+static void registration_found(void *context, const struct zk_result *results, int32_t count)
+{
+    struct world_broker *broker = context;
+    (void)count;
+    if (!results[0].error && results[0].stat.ephemeral_owner == broker->session_id)
+        admitted(broker, results[0].stat.czxid);
+    else if (results[0].error != ERR_SESSION_EXPIRED)
+        register_broker(broker);
+}
+
 static void registered(void *context, const struct zk_result *results, int32_t count)
 {
     struct world_broker *broker = context;
     (void)count;
-    if (results[0].error)
-        return; /* the session ended meanwhile: a new attempt follows */
-    broker->broker_epoch = results[0].stat.czxid;
-    controller_registered(broker->controller, broker->broker_epoch);
+    if (results[0].error == ERR_EXISTS) {
+        char path[64];
+        snprintf(path, sizeof path, "/brokers/ids/%" PRId32, broker->id);
+        struct zk_op op = {.kind = ZK_OP_EXISTS, .path = slice_str(path)};
+        zk_submit(broker->session, &op, registration_found, broker);
+    } else if (results[0].error == ERR_ZK_UNAVAILABLE) {
+        register_broker(broker);
+    } else if (!results[0].error) {
+        admitted(broker, results[0].stat.czxid);
+    } /* else the session ended meanwhile: a new one registers */
 }
 
-static void session_changed(void *owner, enum zk_state state, int64_t session_id)
+static void register_broker(struct world_broker *broker)
 {
-    struct world_broker *broker = owner;
-    if (state != ZK_CONNECTED || session_id == broker->session_id)
-        return;
-    broker->session_id = session_id;
     char path[64], text[256];
     snprintf(path, sizeof path, "/brokers/ids/%" PRId32, broker->id);
     snprintf(text, sizeof text,
@@ -327,6 +349,16 @@ static void session_changed(void *owner, enum zk_state state, int64_t session_id
                        .data = slice_str(text),
                        .flags = ZK_CREATE_EPHEMERAL};
     zk_submit(broker->session, &op, registered, broker);
+}
+
+static void session_changed(void *owner, enum zk_state state, int64_t session_id)
+{
+    struct world_broker *broker = owner;
+    if (state != ZK_CONNECTED || session_id == broker->session_id)
+        return;
+    broker->outlived_a_session = broker->session_id != 0;
+    broker->session_id = session_id;
+    register_broker(broker);
 }
 
 static void session_watch(void *owner, enum zk_event_kind kind, struct slice path)
@@ -347,6 +379,7 @@ void world_start(struct world *world, int32_t id)
     broker->live_brokers = 0;
     broker->seen_controller_epoch = 0;
     broker->session_id = 0;
+    broker->outlived_a_session = false;
     broker->up = true;
     broker->session = zk_memory_client(world->zk);
     broker->session->owner = broker;
@@ -364,7 +397,7 @@ void world_crash(struct world *world, int32_t id)
 {
     struct world_broker *broker = &world->brokers[id];
     assert(broker->up);
-    broker->up = false;
+    broker->up = broker->accepting = false;
     zk_memory_client_kill(broker->session);
     controller_free(broker->controller);
     broker->controller = NULL;

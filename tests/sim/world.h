@@ -48,6 +48,10 @@ struct world_broker {
     struct world *world;
     int32_t id;
     bool up;
+    bool accepting; /* a broker takes connections once it has registered */
+    /* While it was not registered nobody told it of deletions: UpdateMetadata only adds, so it may
+     * know partitions that are gone, here as with JVM brokers. */
+    bool outlived_a_session;
     struct zk *session, *view;
     int64_t session_id;
     int64_t broker_epoch;
