@@ -111,7 +111,7 @@ static void on_accept(struct evconnlistener *listener UNUSED, evutil_socket_t fd
         return;
     }
     struct client *client = mem_new(struct client);
-    core_connection_init(&client->core);
+    core_connection_init(&client->core, "127.0.0.1");
     client->embedded = embedded;
     client->stream = bufferevent_socket_new(embedded->base, fd, BEV_OPT_CLOSE_ON_FREE);
     list_push_back(&embedded->clients, &client->link);

@@ -149,7 +149,8 @@ static void drop_one_shots(struct watches *watches, struct slice path, unsigned 
     if (spot)
         list_for_each (&spot->watches, node)
             left++;
-    for (struct list_node *node = left ? spot->watches.next : NULL, *next; left-- > 0; node = next) {
+    for (struct list_node *node = left ? spot->watches.next : NULL, *next; left-- > 0;
+         node = next) {
         next = node->next; /* stays: the spot goes only with its last watch */
         watch_drop_kinds(watches, list_entry(node, struct watch, at_spot), kinds);
     }
@@ -158,7 +159,8 @@ void watches_fire(struct watches *watches, struct slice path, enum zk_event even
 {
     unsigned kinds = kinds_for(event);
     fire_at(watches, path, path, event, kinds);
-    for (struct slice p = path; p.size > 1 && watches->recursive_count > 0 && event != EVENT_CHILD;) {
+    for (struct slice p = path;
+         p.size > 1 && watches->recursive_count > 0 && event != EVENT_CHILD;) {
         p = path_parent(p);
         fire_at(watches, p, path, event, WATCH_RECURSIVE);
     }
