@@ -2,6 +2,7 @@
  * arena. */
 #pragma once
 
+#include "broker/wire/topic_name.h"
 #include "coordinator/controller/controller_internal.h"
 
 struct call {
@@ -75,5 +76,4 @@ struct assign_broker *assign_live_brokers(struct controller *controller, struct 
                                           int32_t *ret_count);
 
 /* topic_name.c */
-MUST_USE enum err topic_name_check(struct slice name);
 bool topic_names_collide(struct slice a, struct slice b);

@@ -1,0 +1,213 @@
+/* ListOffsets: earliest, latest, by time, by greatest timestamp, and the old style of version 0
+ * (KIP-79, KIP-207, KIP-734, KIP-405's special values without tiering). Looking by time may read a
+ * disk, so it runs on a worker. */
+#include "broker/api/broker.h"
+#include "broker/api/handlers.h"
+#include "wire/list_offsets.h"
+
+enum special_timestamp {
+    LATEST = -1,
+    EARLIEST = -2,
+    MAX_TIMESTAMP = -3,
+    EARLIEST_LOCAL = -4,
+    LATEST_TIERED = -5,
+};
+
+typedef struct list_offsets_response_list_offsets_partition_response answer_part;
+typedef struct list_offsets_request_list_offsets_partition asked_part;
+
+static bool is_known_timestamp(int64_t timestamp, int16_t api_version)
+{
+    switch (timestamp) {
+    case MAX_TIMESTAMP:
+        return api_version >= 7;
+    case EARLIEST_LOCAL:
+        return api_version >= 8;
+    case LATEST_TIERED:
+        return api_version >= 9;
+    default:
+        return timestamp >= EARLIEST;
+    }
+}
+
+static bool may_ask_follower(const struct list_offsets_request *message)
+{
+    return message->replica_id == DEBUGGING_REPLICA_ID;
+}
+
+static int64_t limit_for(struct partition *partition, const struct list_offsets_request *message)
+{
+    return partition_read_limit(
+        partition, message->replica_id >= 0 ? message->replica_id : CONSUMER_REPLICA_ID,
+        (enum isolation)message->isolation_level);
+}
+
+static void set_found(answer_part *to, int64_t timestamp_ms, int64_t offset, int32_t leader_epoch)
+{
+    to->timestamp = timestamp_ms;
+    to->offset = offset;
+    to->leader_epoch = leader_epoch;
+}
+
+static enum err find_latest(struct partition *partition, const struct request *request,
+                            answer_part *to)
+{
+    const struct list_offsets_request *message = request->message;
+    if (message->replica_id == CONSUMER_REPLICA_ID) {
+        enum err e = partition_latest_is_known(partition);
+        if (e == ERR_OFFSET_NOT_AVAILABLE && request->api_version < 5)
+            return ERR_LEADER_NOT_AVAILABLE;
+        if (e)
+            return e;
+    }
+    set_found(to, -1, limit_for(partition, message), partition_leader_epoch(partition));
+    return ERR_OK;
+}
+
+/* A record that the reader may not see yet counts as none. */
+static enum err find_by_time(struct partition *partition, struct log *log,
+                             const struct request *request, int64_t timestamp_ms, answer_part *to)
+{
+    struct timestamp_offset found;
+    enum err e = timestamp_ms == MAX_TIMESTAMP
+                     ? log_offset_of_max_timestamp(log, &found)
+                     : log_offset_for_timestamp(log, timestamp_ms, &found);
+    if (e)
+        return e;
+    if (found.offset >= 0 && found.offset < limit_for(partition, request->message))
+        set_found(to, found.timestamp_ms, found.offset, found.leader_epoch);
+    return ERR_OK;
+}
+
+static enum err find(struct partition *partition, const struct request *request,
+                     const asked_part *asked, answer_part *to)
+{
+    const struct list_offsets_request *message = request->message;
+    struct log *log = NULL;
+    enum err e = partition_check(
+        partition, asked->current_leader_epoch == -1 ? -1 : asked->current_leader_epoch,
+        !may_ask_follower(message), &log);
+    if (e)
+        return e;
+    switch (asked->timestamp) {
+    case LATEST:
+        return find_latest(partition, request, to);
+    case EARLIEST:
+    case EARLIEST_LOCAL:
+        set_found(to, -1, log_start_offset(log), log_epoch_for_offset(log, log_start_offset(log)));
+        return ERR_OK;
+    case LATEST_TIERED:
+        set_found(to, -1, -1, -1);
+        return ERR_OK;
+    default:
+        return find_by_time(partition, log, request, asked->timestamp, to);
+    }
+}
+
+/* Version 0: the base offsets of old segments, the newest first, bounded by what the reader may
+ * see. */
+static enum err find_old_style(struct partition *partition, const struct request *request,
+                               const asked_part *asked, answer_part *to)
+{
+    struct log *log = NULL;
+    enum err e = partition_check(partition, -1, !may_ask_follower(request->message), &log);
+    if (e)
+        return e;
+    enum { MOST = 1024 };
+    int32_t room = asked->max_num_offsets < 0      ? 0
+                   : asked->max_num_offsets > MOST ? MOST
+                                                   : asked->max_num_offsets;
+    to->old_style_offsets = arena_new_array(request->arena, int64_t, room + 1);
+    int32_t count = 0;
+    e = log_legacy_offsets_before(log, asked->timestamp, room, to->old_style_offsets, &count);
+    if (e)
+        return e;
+    int64_t limit = limit_for(partition, request->message);
+    for (int32_t i = 0; i < count; i++)
+        if (to->old_style_offsets[i] > limit)
+            to->old_style_offsets[i] = limit;
+    to->old_style_offsets_count = count;
+    return ERR_OK;
+}
+
+static bool is_named_twice(const struct list_offsets_request *message, struct slice topic,
+                           int32_t index)
+{
+    int32_t seen = 0;
+    for (int32_t t = 0; t < message->topics_count; t++) {
+        if (!slice_equal(message->topics[t].name, topic))
+            continue;
+        for (int32_t i = 0; i < message->topics[t].partitions_count; i++)
+            seen += message->topics[t].partitions[i].partition_index == index;
+    }
+    return seen > 1;
+}
+
+static void answer_partition(const struct request *request, struct slice topic,
+                             const asked_part *asked, answer_part *to)
+{
+    struct partition *partition = NULL;
+    enum err e = ERR_OK;
+    if (request->api_version >= 1 &&
+        is_named_twice(request->message, topic, asked->partition_index))
+        e = ERR_INVALID_REQUEST;
+    else if (request->api_version >= 1 &&
+             !is_known_timestamp(asked->timestamp, request->api_version))
+        e = ERR_UNSUPPORTED_VERSION;
+    if (!e)
+        e = replica_manager_find(request->broker->replica_manager, topic, asked->partition_index,
+                                 &partition);
+    if (!e)
+        e = request->api_version == 0 ? find_old_style(partition, request, asked, to)
+                                      : find(partition, request, asked, to);
+    partition_unref(partition);
+    to->error_code = err_wire_code(e);
+    if (request->api_version < 4)
+        to->leader_epoch = -1; /* such an answer cannot carry it */
+}
+
+static void answer_all(struct request *request)
+{
+    const struct list_offsets_request *message = request->message;
+    struct arena *arena = request->arena;
+    struct list_offsets_response response;
+    list_offsets_response_init(&response);
+    response.topics_count = message->topics_count;
+    response.topics = arena_new_array(
+        arena, struct list_offsets_response_list_offsets_topic_response, message->topics_count + 1);
+    for (int32_t t = 0; t < message->topics_count; t++) {
+        const struct list_offsets_request_list_offsets_topic *topic = &message->topics[t];
+        response.topics[t].name = topic->name;
+        response.topics[t].partitions_count = topic->partitions_count;
+        response.topics[t].partitions =
+            arena_new_array(arena, answer_part, topic->partitions_count + 1);
+        for (int32_t i = 0; i < topic->partitions_count; i++) {
+            answer_part *to = &response.topics[t].partitions[i];
+            list_offsets_response_list_offsets_partition_response_init(to);
+            to->partition_index = topic->partitions[i].partition_index;
+            answer_partition(request, topic->name, &topic->partitions[i], to);
+        }
+    }
+    request_answer(request, &response);
+}
+
+static bool asks_by_time(const struct request *request)
+{
+    const struct list_offsets_request *message = request->message;
+    if (request->api_version == 0)
+        return true;
+    for (int32_t t = 0; t < message->topics_count; t++)
+        for (int32_t i = 0; i < message->topics[t].partitions_count; i++)
+            if (message->topics[t].partitions[i].timestamp >= 0 ||
+                message->topics[t].partitions[i].timestamp == MAX_TIMESTAMP)
+                return true;
+    return false;
+}
+
+void handle_list_offsets(struct request *request)
+{
+    if (asks_by_time(request))
+        request_to_worker(request, answer_all);
+    else
+        answer_all(request);
+}

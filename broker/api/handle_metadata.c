@@ -1,0 +1,306 @@
+/* Metadata: brokers of the listener the client came by, and topics with their leaders, from the
+ * cache. Unknown topics may be created on the way (auto.create.topics.enable); their answer is
+ * LEADER_NOT_AVAILABLE, which clients retry. */
+#include "broker/api/broker.h"
+#include "broker/api/handlers.h"
+#include "broker/wire/topic_name.h"
+#include "wire/metadata.h"
+
+#define NO_AUTHORIZED_OPERATIONS INT32_MIN
+
+struct metadata_work {
+    struct request *request;
+    const struct metadata_request *message;
+    struct metadata_response response;
+    struct slice *to_create; /* names, and their places in the answer */
+    int32_t *create_places;
+    enum err *create_errors;
+    int32_t create_count;
+};
+
+/* --- topics --- */
+
+static int32_t *copy_ids(struct arena *arena, const int32_t *ids, int32_t count)
+{
+    int32_t *copy = arena_new_array(arena, int32_t, count + 1);
+    if (count > 0)
+        memcpy(copy, ids, (size_t)count * sizeof *ids);
+    return copy;
+}
+
+/* Version 0 knows no incomplete lists: dead brokers are left out of them. */
+static int32_t keep_alive(const struct metadata_cache *cache, int32_t *ids, int32_t count)
+{
+    int32_t kept = 0;
+    for (int32_t i = 0; i < count; i++)
+        if (metadata_broker(cache, ids[i]))
+            ids[kept++] = ids[i];
+    return kept;
+}
+
+static bool id_is_in(int32_t id, const int32_t *ids, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++)
+        if (ids[i] == id)
+            return true;
+    return false;
+}
+
+static void add_offline(const struct metadata_cache *cache, const struct partition_metadata *from,
+                        struct metadata_response_metadata_response_partition *to,
+                        struct arena *arena)
+{
+    to->offline_replicas = arena_new_array(arena, int32_t, from->replicas_count + 1);
+    for (int32_t i = 0; i < from->replicas_count; i++) {
+        int32_t id = from->replicas[i];
+        if (!metadata_broker(cache, id) ||
+            id_is_in(id, from->offline_replicas, from->offline_replicas_count))
+            to->offline_replicas[to->offline_replicas_count++] = id;
+    }
+}
+
+static enum err leader_error(const struct metadata_cache *cache,
+                             const struct partition_metadata *partition,
+                             const struct request *request)
+{
+    const struct broker_node *leader = metadata_broker(cache, partition->leader);
+    if (!leader)
+        return ERR_LEADER_NOT_AVAILABLE;
+    if (!broker_node_endpoint(leader, request->listener))
+        return request->api_version >= 6 ? ERR_LISTENER_NOT_FOUND : ERR_LEADER_NOT_AVAILABLE;
+    return ERR_OK;
+}
+
+static void fill_partition(const struct metadata_work *work, const struct metadata_cache *cache,
+                           int32_t index, const struct partition_metadata *from,
+                           struct metadata_response_metadata_response_partition *to)
+{
+    struct arena *arena = work->request->arena;
+    metadata_response_metadata_response_partition_init(to);
+    enum err e = leader_error(cache, from, work->request);
+    to->partition_index = index;
+    to->leader_id = e ? NO_BROKER : from->leader;
+    to->leader_epoch = from->leader_epoch;
+    to->replica_nodes = copy_ids(arena, from->replicas, from->replicas_count);
+    to->replica_nodes_count = from->replicas_count;
+    to->isr_nodes = copy_ids(arena, from->isr, from->isr_count);
+    to->isr_nodes_count = from->isr_count;
+    add_offline(cache, from, to, arena);
+    if (work->request->api_version == 0) {
+        to->replica_nodes_count = keep_alive(cache, to->replica_nodes, to->replica_nodes_count);
+        to->isr_nodes_count = keep_alive(cache, to->isr_nodes, to->isr_nodes_count);
+        if (!e && (to->replica_nodes_count < from->replicas_count ||
+                   to->isr_nodes_count < from->isr_count))
+            e = ERR_REPLICA_NOT_AVAILABLE;
+    }
+    to->error_code = err_wire_code(e);
+}
+
+static void fill_topic(const struct metadata_work *work, const struct metadata_cache *cache,
+                       const struct topic_metadata *from,
+                       struct metadata_response_metadata_response_topic *to)
+{
+    struct arena *arena = work->request->arena;
+    to->name = arena_copy(arena, slice_str(from->name));
+    to->topic_id = from->id;
+    to->is_internal = topic_is_internal(to->name);
+    to->partitions = arena_new_array(arena, struct metadata_response_metadata_response_partition,
+                                     from->known_count + 1);
+    for (int32_t i = 0; i < from->partitions_count; i++)
+        if (from->partitions[i].is_known)
+            fill_partition(work, cache, i, &from->partitions[i],
+                           &to->partitions[to->partitions_count++]);
+}
+
+static void fill_all_topics(struct metadata_work *work, const struct metadata_cache *cache)
+{
+    int32_t count;
+    const struct topic_metadata *const *topics = metadata_topics(cache, &count);
+    work->response.topics = arena_new_array(
+        work->request->arena, struct metadata_response_metadata_response_topic, count + 1);
+    work->response.topics_count = count;
+    for (int32_t i = 0; i < count; i++) {
+        metadata_response_metadata_response_topic_init(&work->response.topics[i]);
+        fill_topic(work, cache, topics[i], &work->response.topics[i]);
+    }
+}
+
+static void want_creation(struct metadata_work *work, struct slice name, int32_t place)
+{
+    work->to_create[work->create_count] = name;
+    work->create_places[work->create_count++] = place;
+}
+
+static bool may_create(const struct metadata_work *work)
+{
+    return work->request->broker->config->auto_create_topics_enable &&
+           (work->request->api_version < 4 || work->message->allow_auto_topic_creation);
+}
+
+static void fill_by_name(struct metadata_work *work, const struct metadata_cache *cache,
+                         struct slice name, int32_t place)
+{
+    struct metadata_response_metadata_response_topic *to = &work->response.topics[place];
+    const struct topic_metadata *topic = metadata_topic(cache, name);
+    if (topic) {
+        fill_topic(work, cache, topic, to);
+        return;
+    }
+    to->name = name;
+    to->is_internal = topic_is_internal(name);
+    enum err e = topic_name_check(name);
+    if (!e && may_create(work))
+        want_creation(work, name, place);
+    else if (!e)
+        e = ERR_UNKNOWN_TOPIC_OR_PARTITION;
+    to->error_code = err_wire_code(e);
+}
+
+static void fill_by_id(struct metadata_work *work, const struct metadata_cache *cache,
+                       struct uuid id, int32_t place)
+{
+    struct metadata_response_metadata_response_topic *to = &work->response.topics[place];
+    const struct topic_metadata *topic = metadata_topic_by_id(cache, id);
+    if (topic) {
+        fill_topic(work, cache, topic, to);
+        return;
+    }
+    to->topic_id = id;
+    to->name = SLICE_NULL;
+    to->error_code = err_wire_code(ERR_UNKNOWN_TOPIC_ID);
+}
+
+static bool was_named_before(const struct metadata_request *message, int32_t place)
+{
+    const struct metadata_request_metadata_request_topic *topic = &message->topics[place];
+    for (int32_t i = 0; i < place; i++)
+        if (slice_equal(message->topics[i].name, topic->name) &&
+            uuid_equal(message->topics[i].topic_id, topic->topic_id))
+            return true;
+    return false;
+}
+
+static void fill_asked_topics(struct metadata_work *work, const struct metadata_cache *cache)
+{
+    const struct metadata_request *message = work->message;
+    struct arena *arena = work->request->arena;
+    size_t room = (size_t)message->topics_count + 1;
+    work->response.topics =
+        arena_new_array(arena, struct metadata_response_metadata_response_topic, room);
+    work->to_create = arena_new_array(arena, struct slice, room);
+    work->create_places = arena_new_array(arena, int32_t, room);
+    work->create_errors = arena_new_array(arena, enum err, room);
+    for (int32_t i = 0; i < message->topics_count; i++) {
+        if (was_named_before(message, i))
+            continue;
+        int32_t place = work->response.topics_count++;
+        metadata_response_metadata_response_topic_init(&work->response.topics[place]);
+        if (slice_is_null(message->topics[i].name))
+            fill_by_id(work, cache, message->topics[i].topic_id, place);
+        else
+            fill_by_name(work, cache, message->topics[i].name, place);
+    }
+}
+
+/* --- the answer --- */
+
+static void fill_brokers(struct metadata_work *work, const struct metadata_cache *cache)
+{
+    struct arena *arena = work->request->arena;
+    int32_t count;
+    const struct broker_node *const *nodes = metadata_brokers(cache, &count);
+    work->response.brokers =
+        arena_new_array(arena, struct metadata_response_metadata_response_broker, count + 1);
+    for (int32_t i = 0; i < count; i++) {
+        const struct broker_endpoint *endpoint =
+            broker_node_endpoint(nodes[i], work->request->listener);
+        if (!endpoint)
+            continue;
+        struct metadata_response_metadata_response_broker *to =
+            &work->response.brokers[work->response.brokers_count++];
+        metadata_response_metadata_response_broker_init(to);
+        to->node_id = nodes[i]->id;
+        to->host = arena_copy(arena, slice_str(endpoint->host));
+        to->port = endpoint->port;
+        to->rack = arena_copy(arena, slice_str(nodes[i]->rack));
+    }
+}
+
+static bool asks_for_all(const struct request *request)
+{
+    const struct metadata_request *message = request->message;
+    return request->api_version == 0 ? message->topics_count <= 0 : message->topics_count < 0;
+}
+
+static void answer(struct metadata_work *work)
+{
+    struct request *request = work->request;
+    work->response.cluster_id = slice_str(request->broker->cluster_id);
+    work->response.controller_id = metadata_controller_id(request->broker->metadata_cache);
+    if (request->api_version >= 8 && request->api_version <= 10 &&
+        !work->message->include_cluster_authorized_operations)
+        work->response.cluster_authorized_operations = NO_AUTHORIZED_OPERATIONS;
+    request_answer(request, &work->response);
+}
+
+static void created(void *context)
+{
+    struct metadata_work *work = context;
+    for (int32_t i = 0; i < work->create_count; i++)
+        work->response.topics[work->create_places[i]].error_code =
+            err_wire_code(work->create_errors[i]);
+    answer(work);
+}
+
+/* Versions 10 and 11 carry ids but may not be asked by them. */
+static bool is_asked_wrongly(const struct request *request)
+{
+    const struct metadata_request *message = request->message;
+    for (int32_t i = 0; i < message->topics_count; i++)
+        if (request->api_version < 12 &&
+            (slice_is_null(message->topics[i].name) || !uuid_is_zero(message->topics[i].topic_id)))
+            return true;
+    return false;
+}
+
+static void refuse(struct metadata_work *work)
+{
+    const struct metadata_request *message = work->message;
+    work->response.topics =
+        arena_new_array(work->request->arena, struct metadata_response_metadata_response_topic,
+                        message->topics_count + 1);
+    work->response.topics_count = message->topics_count;
+    for (int32_t i = 0; i < message->topics_count; i++) {
+        metadata_response_metadata_response_topic_init(&work->response.topics[i]);
+        work->response.topics[i].name =
+            slice_is_null(message->topics[i].name) ? SLICE_LITERAL("") : message->topics[i].name;
+        work->response.topics[i].topic_id = message->topics[i].topic_id;
+        work->response.topics[i].error_code = err_wire_code(ERR_INVALID_REQUEST);
+    }
+    request_answer(work->request, &work->response);
+}
+
+void handle_metadata(struct request *request)
+{
+    struct metadata_work *work = arena_alloc(request->arena, sizeof *work);
+    work->request = request;
+    work->message = request->message;
+    metadata_response_init(&work->response);
+    if (is_asked_wrongly(request)) {
+        refuse(work);
+        return;
+    }
+    struct broker *broker = request->broker;
+    metadata_cache_lock(broker->metadata_cache);
+    fill_brokers(work, broker->metadata_cache);
+    if (asks_for_all(request))
+        fill_all_topics(work, broker->metadata_cache);
+    else
+        fill_asked_topics(work, broker->metadata_cache);
+    metadata_cache_unlock(broker->metadata_cache);
+    if (work->create_count)
+        broker->cluster.auto_create(broker->cluster.cluster, work->to_create, work->create_count,
+                                    request->arena, work->create_errors, created, work);
+    else
+        answer(work);
+}

@@ -1,0 +1,346 @@
+/* Life and roles of a partition, and the watermark that its replicas allow. Reading and appending
+ * stand in partition_io.c. */
+#include "broker/replica/partition_internal.h"
+
+#define UNKNOWN_OFFSET (-1)
+
+struct partition *partition_new(const char *topic, int32_t id, struct uuid topic_id,
+                                int32_t broker_id, struct clock *clock)
+{
+    struct partition *partition = mem_new(struct partition);
+    partition->topic = mem_strdup(topic);
+    partition->id = id;
+    partition->topic_id = topic_id;
+    partition->broker_id = broker_id;
+    partition->clock = clock;
+    partition->references = 1;
+    partition->leader_id = NO_BROKER;
+    partition->leader_epoch = NO_LEADER_EPOCH;
+    partition->partition_epoch = -1;
+    partition->min_insync_replicas = 1;
+    lock_init(&partition->lock, RANK_PARTITION, "partition");
+    list_init(&partition->fetch_waiters);
+    list_init(&partition->ack_waiters);
+    return partition;
+}
+
+void partition_ref(struct partition *partition)
+{
+    atomic_fetch_add(&partition->references, 1);
+}
+
+void partition_unref(struct partition *partition)
+{
+    if (!partition || atomic_fetch_sub(&partition->references, 1) > 1)
+        return;
+    assert(list_is_empty(&partition->fetch_waiters)); /* a waiter holds a reference */
+    assert(list_is_empty(&partition->ack_waiters));
+    free(partition->isr);
+    free(partition->replicas);
+    free(partition->remotes);
+    free(partition->topic);
+    lock_done(&partition->lock);
+    free(partition);
+}
+
+const char *partition_topic(const struct partition *partition)
+{
+    return partition->topic;
+}
+
+int32_t partition_id(const struct partition *partition)
+{
+    return partition->id;
+}
+
+struct uuid partition_topic_id(struct partition *partition)
+{
+    LOCK_SCOPE(&partition->lock);
+    return partition->topic_id;
+}
+
+int64_t partition_high_watermark(const struct partition *partition)
+{
+    return atomic_load_explicit(&partition->high_watermark, memory_order_acquire);
+}
+
+enum role partition_role(struct partition *partition)
+{
+    LOCK_SCOPE(&partition->lock);
+    return partition->role;
+}
+
+int32_t partition_leader_epoch(struct partition *partition)
+{
+    LOCK_SCOPE(&partition->lock);
+    return partition->leader_epoch;
+}
+
+int32_t partition_leader_id(struct partition *partition)
+{
+    LOCK_SCOPE(&partition->lock);
+    return partition->leader_id;
+}
+
+struct log *partition_log(struct partition *partition)
+{
+    LOCK_SCOPE(&partition->lock);
+    return partition->log;
+}
+
+/* --- who waits --- */
+
+void partition_tell_fetchers(struct partition *partition)
+{
+    list_for_each (&partition->fetch_waiters, node)
+        list_entry(node, struct partition_waiter, node)
+            ->moved(list_entry(node, struct partition_waiter, node));
+}
+
+static void tell_acks_below(struct partition *partition, int64_t high_watermark)
+{
+    list_for_each (&partition->ack_waiters, node) {
+        struct partition_waiter *waiter = list_entry(node, struct partition_waiter, node);
+        if (waiter->offset <= high_watermark) {
+            list_remove(node);
+            waiter->moved(waiter);
+        }
+    }
+}
+
+void partition_tell_everyone(struct partition *partition)
+{
+    tell_acks_below(partition, INT64_MAX);
+    partition_tell_fetchers(partition);
+}
+
+void partition_wait_fetch(struct partition *partition, struct partition_waiter *waiter)
+{
+    LOCK_SCOPE(&partition->lock);
+    list_push_back(&partition->fetch_waiters, &waiter->node);
+}
+
+bool partition_wait_ack(struct partition *partition, struct partition_waiter *waiter)
+{
+    LOCK_SCOPE(&partition->lock);
+    if (partition->role != ROLE_LEADER || partition_high_watermark(partition) >= waiter->offset)
+        return false;
+    list_push_back(&partition->ack_waiters, &waiter->node);
+    return true;
+}
+
+void partition_stop_waiting(struct partition *partition, struct partition_waiter *waiter)
+{
+    LOCK_SCOPE(&partition->lock);
+    list_remove(&waiter->node);
+}
+
+/* --- the watermark --- */
+
+int32_t partition_effective_min_isr(const struct partition *partition)
+{
+    return partition->min_insync_replicas < partition->replicas_count
+               ? partition->min_insync_replicas
+               : partition->replicas_count;
+}
+
+static bool isr_contains(const struct partition *partition, int32_t broker_id)
+{
+    for (int32_t i = 0; i < partition->isr_count; i++)
+        if (partition->isr[i] == broker_id)
+            return true;
+    return false;
+}
+
+void partition_advance_high_watermark(struct partition *partition)
+{
+    assert_held(&partition->lock);
+    assert(partition->role == ROLE_LEADER);
+    if (partition->isr_count < partition_effective_min_isr(partition))
+        return; /* committed means min.insync.replicas of them have it */
+    int64_t lowest = partition->flush_gates_commit ? log_recovery_point(partition->log)
+                                                   : log_end_offset(partition->log);
+    for (int32_t i = 0; i < partition->remotes_count; i++)
+        if (isr_contains(partition, partition->remotes[i].broker_id) &&
+            partition->remotes[i].end_offset < lowest)
+            lowest = partition->remotes[i].end_offset;
+    if (lowest <= partition_high_watermark(partition))
+        return;
+    atomic_store_explicit(&partition->high_watermark, lowest, memory_order_release);
+    log_set_high_watermark(partition->log, lowest);
+    tell_acks_below(partition, lowest);
+    partition_tell_fetchers(partition);
+}
+
+void partition_flushed(struct partition *partition)
+{
+    LOCK_SCOPE(&partition->lock);
+    if (partition->role == ROLE_LEADER)
+        partition_advance_high_watermark(partition);
+}
+
+/* --- roles --- */
+
+static int32_t *copy_ids(const int32_t *ids, int32_t count)
+{
+    int32_t *copy = mem_new_array(int32_t, (size_t)(count > 0 ? count : 1));
+    if (count > 0)
+        memcpy(copy, ids, (size_t)count * sizeof *ids);
+    return copy;
+}
+
+static void take_assignment(struct partition *partition,
+                            const struct partition_assignment *assignment)
+{
+    partition->leader_id = assignment->leader;
+    partition->leader_epoch = assignment->leader_epoch;
+    partition->partition_epoch = assignment->partition_epoch;
+    partition->controller_epoch = assignment->controller_epoch;
+    if (!uuid_is_zero(assignment->topic_id))
+        partition->topic_id = assignment->topic_id;
+    free(partition->isr);
+    free(partition->replicas);
+    partition->isr = copy_ids(assignment->isr, assignment->isr_count);
+    partition->isr_count = assignment->isr_count > 0 ? assignment->isr_count : 0;
+    partition->replicas = copy_ids(assignment->replicas, assignment->replicas_count);
+    partition->replicas_count = assignment->replicas_count > 0 ? assignment->replicas_count : 0;
+}
+
+static const struct remote_replica *find_remote(const struct remote_replica *remotes, int32_t count,
+                                                int32_t broker_id)
+{
+    for (int32_t i = 0; i < count; i++)
+        if (remotes[i].broker_id == broker_id)
+            return &remotes[i];
+    return NULL;
+}
+
+/* Replicas we knew while leading keep their progress; new ones start unknown; ISR members count as
+ * caught up. */
+static void take_remotes(struct partition *partition, bool keep_progress)
+{
+    struct remote_replica *before = partition->remotes;
+    int32_t before_count = keep_progress ? partition->remotes_count : 0;
+    int64_t now_ms = clock_mono_ms(partition->clock);
+
+    partition->remotes =
+        mem_new_array(struct remote_replica, (size_t)partition->replicas_count + 1);
+    partition->remotes_count = 0;
+    for (int32_t i = 0; i < partition->replicas_count; i++) {
+        int32_t id = partition->replicas[i];
+        if (id == partition->broker_id)
+            continue;
+        const struct remote_replica *known = find_remote(before, before_count, id);
+        struct remote_replica *remote = &partition->remotes[partition->remotes_count++];
+        *remote = known ? *known
+                        : (struct remote_replica){.broker_id = id,
+                                                  .end_offset = UNKNOWN_OFFSET,
+                                                  .start_offset = UNKNOWN_OFFSET,
+                                                  .last_fetch_leader_end = UNKNOWN_OFFSET};
+        if (!known && isr_contains(partition, id))
+            remote->caught_up_ms = now_ms;
+    }
+    free(before);
+}
+
+static void take_log(struct partition *partition, struct log *log, int64_t high_watermark)
+{
+    if (partition->log == log)
+        return;
+    partition->log = log;
+    if (high_watermark < log_start_offset(log))
+        high_watermark = log_start_offset(log);
+    if (high_watermark > log_end_offset(log))
+        high_watermark = log_end_offset(log);
+    atomic_store_explicit(&partition->high_watermark, high_watermark, memory_order_release);
+    log_set_high_watermark(log, high_watermark);
+}
+
+enum err partition_lead(struct partition *partition, const struct partition_assignment *assignment,
+                        struct log *log, int64_t high_watermark, int32_t min_insync_replicas)
+{
+    LOCK_SCOPE(&partition->lock);
+    if (assignment->partition_epoch < partition->partition_epoch)
+        return ERR_OK; /* an older state of the znode than we have acted on */
+    bool is_new_epoch = assignment->leader_epoch > partition->leader_epoch;
+    bool was_leader = partition->role == ROLE_LEADER;
+    take_log(partition, log, high_watermark);
+    if (is_new_epoch) {
+        enum err e = log_assign_epoch(log, assignment->leader_epoch, log_end_offset(log));
+        if (e)
+            return err_wrap(e, "lead %s-%d", partition->topic, partition->id);
+        partition->epoch_start_offset = log_end_offset(log);
+    }
+    take_assignment(partition, assignment);
+    partition->min_insync_replicas = min_insync_replicas;
+    partition->role = ROLE_LEADER;
+    take_remotes(partition, was_leader);
+    partition_advance_high_watermark(partition);
+    if (!was_leader)
+        partition_tell_fetchers(partition);
+    return ERR_OK;
+}
+
+void partition_follow(struct partition *partition, const struct partition_assignment *assignment,
+                      struct log *log, int64_t high_watermark)
+{
+    LOCK_SCOPE(&partition->lock);
+    if (assignment->partition_epoch < partition->partition_epoch)
+        return;
+    take_log(partition, log, high_watermark);
+    take_assignment(partition, assignment);
+    partition->isr_count = 0; /* only the leader speaks of it */
+    partition->role = ROLE_FOLLOWER;
+    partition_tell_everyone(partition);
+}
+
+void partition_retire(struct partition *partition, bool is_offline)
+{
+    LOCK_SCOPE(&partition->lock);
+    partition->role = is_offline ? ROLE_OFFLINE : ROLE_NONE;
+    partition->log = NULL;
+    partition_tell_everyone(partition);
+}
+
+void partition_set_topic_id(struct partition *partition, struct uuid topic_id)
+{
+    LOCK_SCOPE(&partition->lock);
+    partition->topic_id = topic_id;
+}
+
+void partition_set_min_insync_replicas(struct partition *partition, int32_t count)
+{
+    LOCK_SCOPE(&partition->lock);
+    partition->min_insync_replicas = count;
+}
+
+static bool names_us(const struct partition *partition,
+                     const struct partition_assignment *assignment)
+{
+    for (int32_t i = 0; i < assignment->replicas_count; i++)
+        if (assignment->replicas[i] == partition->broker_id)
+            return true;
+    return false;
+}
+
+enum err partition_judge_assignment(struct partition *partition,
+                                    const struct partition_assignment *assignment,
+                                    bool *ret_id_only)
+{
+    LOCK_SCOPE(&partition->lock);
+    *ret_id_only = false;
+    if (partition->role == ROLE_OFFLINE)
+        return ERR_KAFKA_STORAGE_ERROR;
+    bool has_id = !uuid_is_zero(partition->topic_id), gets_id = !uuid_is_zero(assignment->topic_id);
+    if (gets_id && has_id && !uuid_equal(partition->topic_id, assignment->topic_id))
+        return ERR_INCONSISTENT_TOPIC_ID;
+    if (assignment->leader_epoch > partition->leader_epoch)
+        return names_us(partition, assignment) ? ERR_OK : ERR_UNKNOWN_TOPIC_OR_PARTITION;
+    if (assignment->leader_epoch < partition->leader_epoch)
+        return ERR_STALE_CONTROLLER_EPOCH;
+    if (gets_id && !has_id) {
+        *ret_id_only = true;
+        return ERR_OK;
+    }
+    return ERR_STALE_CONTROLLER_EPOCH;
+}

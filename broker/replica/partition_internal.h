@@ -1,0 +1,42 @@
+/* The struct of a partition, for the files of broker/replica that share it. */
+#pragma once
+
+#include "broker/replica/partition.h"
+
+/* Another replica, as the leader sees it. */
+struct remote_replica {
+    int32_t broker_id;
+    int64_t end_offset; /* what it asked for last; -1: not known since we lead */
+    int64_t start_offset;
+    int64_t caught_up_ms; /* when it last had everything, monotonic */
+    int64_t last_fetch_ms, last_fetch_leader_end;
+};
+
+struct partition {
+    char *topic; /* fixed from birth: anyone may read */
+    int32_t id, broker_id;
+    struct clock *clock;
+    _Atomic int references;
+
+    struct lock lock; /* RANK_PARTITION; guards down to the blank line */
+    enum role role;
+    struct uuid topic_id;
+    struct log *log;
+    int32_t leader_id, leader_epoch, partition_epoch, controller_epoch;
+    int64_t epoch_start_offset; /* the log end when we began to lead */
+    int32_t min_insync_replicas;
+    int32_t *isr, *replicas;
+    int32_t isr_count, replicas_count;
+    struct remote_replica *remotes; /* of replicas[] without ourselves */
+    int32_t remotes_count;
+    bool flush_gates_commit; /* flush.messages asks for it: nothing unsynced counts as committed */
+    struct list_node fetch_waiters, ack_waiters;
+
+    _Atomic int64_t high_watermark; /* written under the lock (release), read by all (acquire) */
+};
+
+/* Under the lock: move the high watermark as far as the replicas allow, and tell who waits. */
+void partition_advance_high_watermark(struct partition *partition);
+void partition_tell_fetchers(struct partition *partition);
+void partition_tell_everyone(struct partition *partition);
+int32_t partition_effective_min_isr(const struct partition *partition);

@@ -1,0 +1,254 @@
+/* Appending to and reading from a partition: who may, up to where, and what moves by it. */
+#include "broker/replica/partition_internal.h"
+
+#include "broker/base/arena.h"
+
+/* --- appending --- */
+
+static enum err check_may_append(const struct partition *partition, int16_t acks)
+{
+    if (partition->role == ROLE_OFFLINE)
+        return ERR_KAFKA_STORAGE_ERROR;
+    if (partition->role != ROLE_LEADER)
+        return ERR_NOT_LEADER_OR_FOLLOWER;
+    if (acks == ACKS_ALL && partition->isr_count < partition_effective_min_isr(partition))
+        return err_note(ERR_NOT_ENOUGH_REPLICAS,
+                        "The size of the current ISR %d is insufficient to satisfy the min.isr "
+                        "requirement of %d "
+                        "for partition %s-%d",
+                        partition->isr_count, partition_effective_min_isr(partition),
+                        partition->topic, partition->id);
+    return ERR_OK;
+}
+
+enum err partition_append(struct partition *partition, uint8_t *records, size_t size, int16_t acks,
+                          enum append_origin origin, int16_t api_version, struct arena *arena,
+                          struct append_result *result, int64_t *ret_required_offset)
+{
+    LOCK_SCOPE(&partition->lock);
+    enum err e = check_may_append(partition, acks);
+    if (e)
+        return e;
+    e = log_append_leader(partition->log, records, size, partition->leader_epoch, origin,
+                          api_version, arena, result);
+    if (e)
+        return e;
+    *ret_required_offset = result->last_offset + 1;
+    if (result->is_duplicate)
+        return ERR_OK;
+    partition->flush_gates_commit = result->needs_flush;
+    int64_t before = partition_high_watermark(partition);
+    partition_advance_high_watermark(partition);
+    if (partition->remotes_count && before == partition_high_watermark(partition))
+        partition_tell_fetchers(partition); /* followers read to the log end */
+    return ERR_OK;
+}
+
+enum err partition_ack_state(struct partition *partition, int64_t required_offset)
+{
+    LOCK_SCOPE(&partition->lock);
+    if (partition->role == ROLE_OFFLINE)
+        return ERR_KAFKA_STORAGE_ERROR;
+    if (partition->role != ROLE_LEADER)
+        return ERR_NOT_LEADER_OR_FOLLOWER;
+    if (partition_high_watermark(partition) < required_offset)
+        return ERR_AGAIN;
+    if (partition->isr_count < partition_effective_min_isr(partition))
+        return ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND;
+    return ERR_OK;
+}
+
+/* --- reading --- */
+
+static enum err check_epoch(const struct partition *partition, int32_t current_leader_epoch)
+{
+    if (current_leader_epoch < 0)
+        return ERR_OK;
+    if (current_leader_epoch < partition->leader_epoch)
+        return ERR_FENCED_LEADER_EPOCH;
+    if (current_leader_epoch > partition->leader_epoch)
+        return ERR_UNKNOWN_LEADER_EPOCH;
+    return ERR_OK;
+}
+
+static enum err check_role(const struct partition *partition, bool must_lead)
+{
+    switch (partition->role) {
+    case ROLE_OFFLINE:
+        return ERR_KAFKA_STORAGE_ERROR;
+    case ROLE_NONE:
+        return ERR_NOT_LEADER_OR_FOLLOWER;
+    case ROLE_FOLLOWER:
+        return must_lead ? ERR_NOT_LEADER_OR_FOLLOWER : ERR_OK;
+    case ROLE_LEADER:
+        return ERR_OK;
+    }
+    return ERR_NOT_LEADER_OR_FOLLOWER;
+}
+
+enum err partition_check(struct partition *partition, int32_t current_leader_epoch, bool must_lead,
+                         struct log **ret_log)
+{
+    LOCK_SCOPE(&partition->lock);
+    if (partition->role == ROLE_OFFLINE)
+        return ERR_KAFKA_STORAGE_ERROR;
+    enum err e = check_epoch(partition, current_leader_epoch);
+    if (!e)
+        e = check_role(partition, must_lead);
+    if (!e)
+        *ret_log = partition->log;
+    return e;
+}
+
+static bool is_replica(const struct partition *partition, int32_t broker_id)
+{
+    for (int32_t i = 0; i < partition->replicas_count; i++)
+        if (partition->replicas[i] == broker_id)
+            return true;
+    return false;
+}
+
+/* Who may read here, in the order of the JVM's checks. */
+static enum err check_reader(struct partition *partition, const struct partition_read *read,
+                             struct log **ret_log)
+{
+    LOCK_SCOPE(&partition->lock);
+    if (partition->role == ROLE_OFFLINE)
+        return ERR_KAFKA_STORAGE_ERROR;
+    enum err e = check_epoch(partition, read->current_leader_epoch);
+    if (!e)
+        e = check_role(partition, !read->may_follow);
+    if (e)
+        return e;
+    if (read->replica_id >= 0 && !is_replica(partition, read->replica_id))
+        return read->current_leader_epoch >= 0 ? ERR_UNKNOWN_LEADER_EPOCH
+                                               : ERR_NOT_LEADER_OR_FOLLOWER;
+    *ret_log = partition->log;
+    return ERR_OK;
+}
+
+/* KIP-595's check: has the reader something of an epoch that ended earlier here? */
+static enum err check_divergence(struct log *log, const struct partition_read *read,
+                                 struct partition_read_result *ret)
+{
+    if (read->last_fetched_epoch < 0)
+        return ERR_OK;
+    int32_t epoch;
+    int64_t end_offset;
+    log_epoch_end(log, read->last_fetched_epoch, &epoch, &end_offset);
+    if (end_offset < 0 || epoch < 0 || read->fetch_offset < log_start_offset(log))
+        return ERR_OFFSET_OUT_OF_RANGE;
+    if (epoch < read->last_fetched_epoch || end_offset < read->fetch_offset) {
+        ret->is_diverging = true;
+        ret->diverging_epoch = epoch;
+        ret->diverging_end_offset = end_offset;
+    }
+    return ERR_OK;
+}
+
+static int64_t limit_of(struct partition *partition, struct log *log, int32_t replica_id,
+                        enum isolation isolation)
+{
+    if (replica_id >= 0)
+        return log_end_offset(log);
+    int64_t high_watermark = partition_high_watermark(partition);
+    return isolation == READ_COMMITTED ? log_last_stable_offset(log, high_watermark)
+                                       : high_watermark;
+}
+
+int64_t partition_read_limit(struct partition *partition, int32_t replica_id,
+                             enum isolation isolation)
+{
+    struct log *log = partition_log(partition);
+    return log ? limit_of(partition, log, replica_id, isolation) : -1;
+}
+
+enum err partition_read(struct partition *partition, const struct partition_read *read,
+                        struct arena *arena, struct partition_read_result *ret)
+{
+    *ret = (struct partition_read_result){
+        .high_watermark = -1, .last_stable_offset = -1, .log_start_offset = -1};
+    struct log *log = NULL;
+    enum err e = check_reader(partition, read, &log);
+    if (!e)
+        e = check_divergence(log, read, ret);
+    if (e)
+        return e;
+    int64_t limit = limit_of(partition, log, read->replica_id, read->isolation);
+    int64_t high_watermark = partition_high_watermark(partition);
+    struct partition_read_result found = *ret;
+    found.high_watermark = high_watermark;
+    found.last_stable_offset = log_last_stable_offset(log, high_watermark);
+    found.log_start_offset = log_start_offset(log);
+
+    if (!ret->is_diverging)
+        e = log_read(log, read->fetch_offset, limit, read->max_bytes, read->at_least_one,
+                     read->may_block, &found.slice);
+    if (!e && read->isolation == READ_COMMITTED && read->replica_id < 0 && found.slice.size_bytes)
+        e = log_aborted_txns(log, read->fetch_offset, limit, arena, &found.aborted,
+                             &found.aborted_count);
+    if (e) {
+        if (found.slice.file)
+            log_file_unref(found.slice.file);
+        return e;
+    }
+    *ret = found;
+    return ERR_OK;
+}
+
+enum err partition_latest_is_known(struct partition *partition)
+{
+    LOCK_SCOPE(&partition->lock);
+    if (partition->role != ROLE_LEADER)
+        return ERR_NOT_LEADER_OR_FOLLOWER;
+    return partition_high_watermark(partition) < partition->epoch_start_offset
+               ? ERR_OFFSET_NOT_AVAILABLE
+               : ERR_OK;
+}
+
+enum err partition_delete_records(struct partition *partition, int64_t offset,
+                                  int64_t *ret_low_watermark)
+{
+    LOCK_SCOPE(&partition->lock);
+    if (partition->role == ROLE_OFFLINE)
+        return ERR_KAFKA_STORAGE_ERROR;
+    if (partition->role != ROLE_LEADER)
+        return ERR_NOT_LEADER_OR_FOLLOWER;
+    int64_t high_watermark = partition_high_watermark(partition);
+    if (offset == -1)
+        offset = high_watermark;
+    if (offset < 0 || offset > high_watermark)
+        return ERR_OFFSET_OUT_OF_RANGE;
+    enum err e = log_raise_start(partition->log, offset, high_watermark);
+    if (!e)
+        *ret_low_watermark = log_start_offset(partition->log);
+    return e;
+}
+
+/* --- followers --- */
+
+enum err partition_follower_fetched(struct partition *partition, int32_t replica_id,
+                                    int64_t fetch_offset, int64_t leader_end_offset,
+                                    int64_t log_start_offset)
+{
+    LOCK_SCOPE(&partition->lock);
+    if (partition->role != ROLE_LEADER)
+        return ERR_NOT_LEADER_OR_FOLLOWER;
+    int64_t now_ms = clock_mono_ms(partition->clock);
+    for (int32_t i = 0; i < partition->remotes_count; i++) {
+        struct remote_replica *remote = &partition->remotes[i];
+        if (remote->broker_id != replica_id)
+            continue;
+        if (fetch_offset >= leader_end_offset)
+            remote->caught_up_ms = now_ms;
+        else if (fetch_offset >= remote->last_fetch_leader_end)
+            remote->caught_up_ms = remote->last_fetch_ms;
+        remote->last_fetch_ms = now_ms;
+        remote->last_fetch_leader_end = leader_end_offset;
+        remote->end_offset = fetch_offset;
+        remote->start_offset = log_start_offset;
+        partition_advance_high_watermark(partition);
+        return ERR_OK;
+    }
+    return ERR_UNKNOWN_LEADER_EPOCH;
+}
