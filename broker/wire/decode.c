@@ -48,7 +48,7 @@ static enum err read_length(struct reader *r, bool is_short, bool is_compact, in
             *ret = (int64_t)raw - 1;
         return e;
     }
-    const uint8_t *bytes;
+    const uint8_t *bytes = NULL;
     enum err e = take(r, is_short ? 2 : 4, &bytes);
     if (e)
         return e;
@@ -73,7 +73,7 @@ static enum err read_slice(struct reader *r, const struct wire_field *field, boo
     }
     if (is_string && length > INT16_MAX)
         return err_note(ERR_MALFORMED, "a string of %lld bytes", (long long)length);
-    const uint8_t *bytes;
+    const uint8_t *bytes = NULL;
     e = take(r, (size_t)length, &bytes);
     if (!e)
         *ret = slice_of(bytes, (size_t)length);
@@ -85,7 +85,7 @@ static enum err read_struct(struct reader *r, const struct wire_struct *body, vo
 static enum err read_scalar(struct reader *r, const struct wire_field *field, bool in_array,
                             void *place)
 {
-    const uint8_t *bytes;
+    const uint8_t *bytes = NULL;
     enum err e;
     switch (field->type) {
     case WIRE_BOOL:
@@ -209,7 +209,7 @@ static enum err read_array(struct reader *r, const struct wire_field *field, voi
 
 static enum err read_nullable_struct(struct reader *r, const struct wire_field *field, void *place)
 {
-    const uint8_t *mark;
+    const uint8_t *mark = NULL;
     enum err e = take(r, 1, &mark);
     if (e)
         return e;
