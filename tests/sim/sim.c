@@ -35,7 +35,7 @@ static void disturb(struct run *run)
     int32_t id = (int32_t)world_random(world, BROKERS);
     struct world_broker *broker = &world->brokers[id];
     const char *topic = names[world_random(world, TOPICS)];
-    switch (world_random(world, 11)) {
+    switch (world_random(world, 12)) {
     case 0:
         if (broker->up)
             world_crash(world, id);
@@ -66,6 +66,10 @@ static void disturb(struct run *run)
         break;
     case 9:
         world_delete_topic(world, topic, answer_slot(run));
+        break;
+    case 11: /* an operator forces an election: the old controller may be in the middle of an event
+              */
+        zk_memory_delete(world->zk, "/controller");
         break;
     case 10:
         clock_manual_advance_ms(&world->clock, world_random(world, 2000));

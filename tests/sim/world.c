@@ -253,13 +253,6 @@ void world_disconnect(struct world *world, int32_t from, int32_t to)
     }
 }
 
-static void journal(struct world *world, const struct world_message *message)
-{
-    static const char *const names[] = {"LISR", "SR", "UMR"};
-    buf_printf(&world->log, "%" PRId32 ">%" PRId32 " %s ", message->from, message->to,
-               names[message->api_key - API_LEADER_AND_ISR]);
-}
-
 /* The head of a link arrives, or its answer does. */
 static void deliver(struct world *world, struct list_node *link)
 {
@@ -269,7 +262,6 @@ static void deliver(struct world *world, struct list_node *link)
         world_disconnect(world, message->from, message->to);
         return;
     }
-    journal(world, message);
     if (message->api_key == API_LEADER_AND_ISR)
         take_leader_and_isr(to, message);
     else if (message->api_key == API_UPDATE_METADATA)
@@ -463,8 +455,7 @@ void world_free(struct world *world)
             world_crash(world, i);
     }
     zk_memory_free(world->zk);
-    buf_done(&world->log);
-    free(world->journal);
+    free(world->znode_text);
     free(world);
 }
 
@@ -516,12 +507,12 @@ const char *world_znode(struct world *world, const char *path)
 {
     struct slice data;
     struct zk_stat stat;
-    free(world->journal);
-    world->journal = NULL;
+    free(world->znode_text);
+    world->znode_text = NULL;
     if (!zk_memory_get(world->zk, path, &data, &stat))
         return NULL;
-    world->journal = mem_printf("%.*s", SLICE_ARG(data));
-    return world->journal;
+    world->znode_text = mem_printf("%.*s", SLICE_ARG(data));
+    return world->znode_text;
 }
 
 static bool read_state(struct world *world, const char *topic, int32_t partition,

@@ -83,9 +83,7 @@ struct world {
     int32_t seen_leader[WORLD_TOPICS_MAX][WORLD_PARTITIONS_MAX];
     char complaint[512]; /* empty: all promises hold */
 
-    /* The last request each broker's side saw, for unit tests. */
-    char *journal; /* "4>2 isr-1 …" lines; NULL: none kept */
-    struct buf log;
+    char *znode_text; /* what world_znode() gave last */
 };
 
 struct world *world_new(uint64_t seed, int32_t broker_count);
