@@ -137,7 +137,7 @@ enum err assign_replicas(struct controller *controller, struct arena *arena,
                          int32_t partitions, int32_t replication_factor, int32_t start,
                          int32_t first_partition, struct ids **ret)
 {
-    bool racks;
+    bool racks = false;
     enum err e = check(brokers, broker_count, partitions, replication_factor, &racks);
     if (e)
         return e;

@@ -53,7 +53,7 @@ static enum err integer(const json_t *json, const char *key, int64_t min, int64_
 
 enum err znode_json_int32(const json_t *json, const char *key, int32_t *ret_value)
 {
-    int64_t value;
+    int64_t value = 0;
     enum err e = integer(json, key, INT32_MIN, INT32_MAX, &value);
     if (!e)
         *ret_value = (int32_t)value;
@@ -62,7 +62,7 @@ enum err znode_json_int32(const json_t *json, const char *key, int32_t *ret_valu
 
 enum err znode_json_int16(const json_t *json, const char *key, int16_t *ret_value)
 {
-    int64_t value;
+    int64_t value = 0;
     enum err e = integer(json, key, INT16_MIN, INT16_MAX, &value);
     if (!e)
         *ret_value = (int16_t)value;
