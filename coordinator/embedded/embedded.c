@@ -1,5 +1,6 @@
-/* The socket shell of the embedded ZooKeeper server: one libevent loop on one thread, which hands
- * whole frames to the core and sends what the core has put into each connection's output. */
+/* The socket shell of the embedded server: one libevent loop on one thread. Frames that arrive in a
+ * turn of the loop go to the core as they come; at the end of the turn the journal is made durable
+ * once, and only then is what the core answered sent. */
 #include "coordinator/embedded/embedded.h"
 
 #include <arpa/inet.h>
@@ -8,28 +9,41 @@
 #include <event2/event.h>
 #include <event2/listener.h>
 #include <event2/thread.h>
+#include <inttypes.h>
+#include <netdb.h>
 
 #include "broker/base/thread.h"
-#include "coordinator/embedded/embedded_core.h"
+#include "broker/base/trace.h"
+#include "coordinator/embedded/store.h"
+#include "coordinator/embedded/words.h"
 
-#define CONNECTIONS_MAX  1000
-#define OUTPUT_BOUND     (4u << 20) /* bytes waiting: reading stops until they are gone */
-#define SESSION_ID_FIRST 0x100000000000001LL
+#define CONNECTIONS_MAX   1000
+#define OUTPUT_PAUSE_SIZE (4u << 20) /* bytes waiting to be sent: no more requests until they are  \
+                                      */
+#define OUTPUT_SIZE_MAX (64u << 20)  /* bytes waiting, events too: the client is given up */
+#define ADDRESS_MAX     128          /* bytes of "[address]:port" */
 
 struct client {
-    struct core_connection core; /* first */
+    struct core_connection core;
     struct embedded *embedded;
     struct bufferevent *stream;
     struct list_node link;
+    int64_t since_ms;   /* connected, or closing */
+    bool closing_since; /* since_ms says since when it closes */
+    char address[ADDRESS_MAX];
 };
 struct embedded {
     struct event_base *base;
     struct evconnlistener *listener;
-    struct event *tick;
+    struct event *tick, *turn_end;
     struct core *core;
+    struct store *store; /* NULL: in memory */
     struct clock *clock;
     struct list_node clients;
-    int clients_count;
+    struct words_state numbers;
+    int64_t turn_ms, turn_requests; /* when the turn's first request came; how many came */
+    bool failed;                    /* the disk did; nothing is served */
+    char *data_dir;
     uint16_t port;
     pthread_t thread;
     bool running;
@@ -37,94 +51,206 @@ struct embedded {
 
 static void client_close(struct client *client)
 {
-    core_connection_lost(client->embedded->core, &client->core);
+    struct embedded *embedded = client->embedded;
+    core_connection_lost(embedded->core, &client->core);
     list_remove(&client->link);
-    client->embedded->clients_count--;
+    embedded->numbers.connections_count--;
     bufferevent_free(client->stream);
     free(client);
 }
-/* Hand on what the core said; close those that are done and have nothing left to send. */
-static void flush_all(struct embedded *embedded)
+static void close_all(struct embedded *embedded)
+{
+    list_for_each (&embedded->clients, node)
+        client_close(list_entry(node, struct client, link));
+}
+
+/* ---- the end of a turn ---- */
+
+static void turn_needs_end(struct embedded *embedded)
+{
+    event_active(embedded->turn_end, EV_TIMEOUT, 0); /* behind what is active in this turn */
+}
+/* Nobody may be told anything once it is not known what the disk holds. */
+static void fail(struct embedded *embedded, enum err e)
+{
+    trace_error("embedded coordinator stopped cause=\"%s\"", err_sentence(e));
+    embedded->failed = true;
+    evconnlistener_disable(embedded->listener);
+    close_all(embedded);
+}
+static void client_send(struct client *client)
+{
+    struct evbuffer *output = bufferevent_get_output(client->stream);
+    if (client->core.out.size > 0) {
+        bufferevent_write(client->stream, client->core.out.data, client->core.out.size);
+        client->core.out.size = 0;
+    }
+    size_t waiting = evbuffer_get_length(output);
+    if (waiting > OUTPUT_SIZE_MAX || (client->core.closing && waiting == 0)) {
+        client_close(client);
+        return;
+    }
+    if (client->core.closing || waiting > OUTPUT_PAUSE_SIZE)
+        bufferevent_disable(client->stream, EV_READ);
+    if (client->core.closing && !client->closing_since) {
+        client->closing_since = true;
+        client->since_ms = clock_mono_ms(client->embedded->clock);
+    }
+}
+static void count_latency(struct embedded *embedded)
+{
+    struct words_state *n = &embedded->numbers;
+    if (embedded->turn_requests == 0)
+        return;
+    int64_t ms = clock_mono_ms(embedded->clock) - embedded->turn_ms;
+    n->latency_min_ms = n->latency_count == 0 || ms < n->latency_min_ms ? ms : n->latency_min_ms;
+    n->latency_max_ms = ms > n->latency_max_ms ? ms : n->latency_max_ms;
+    n->latency_count += embedded->turn_requests;
+    n->latency_sum_ms += ms * embedded->turn_requests;
+    embedded->turn_requests = 0;
+}
+static void on_turn_end(evutil_socket_t fd UNUSED, short what UNUSED, void *context)
+{
+    struct embedded *embedded = context;
+    if (embedded->failed)
+        return;
+    enum err e = ERR_OK;
+    if (embedded->store)
+        e = store_commit(embedded->store, embedded->core);
+    else
+        core_journal(embedded->core)->size = 0;
+    if (e) {
+        fail(embedded, e);
+        return;
+    }
+    count_latency(embedded);
+    list_for_each (&embedded->clients, node)
+        client_send(list_entry(node, struct client, link));
+}
+
+/* ---- connections ---- */
+
+static void put_clients(struct embedded *embedded, struct buf *out)
 {
     list_for_each (&embedded->clients, node) {
         struct client *client = list_entry(node, struct client, link);
-        if (client->core.out.size > 0) {
-            bufferevent_write(client->stream, client->core.out.data, client->core.out.size);
-            client->core.out.size = 0;
-        }
-        size_t waiting = evbuffer_get_length(bufferevent_get_output(client->stream));
-        if (client->core.closing && waiting == 0)
-            client_close(client);
-        else if (client->core.closing || waiting > OUTPUT_BOUND)
-            bufferevent_disable(client->stream, EV_READ);
+        buf_printf(out, " /%s[1](queued=0,recved=%" PRId64 ",sent=%" PRId64 ")\n", client->address,
+                   client->core.received, client->core.sent);
     }
+}
+static bool answer_word(struct client *client, const uint8_t word[4])
+{
+    struct embedded *embedded = client->embedded;
+    struct buf clients = {0};
+    embedded->numbers.core = embedded->core;
+    embedded->numbers.port = embedded->port;
+    put_clients(embedded, &clients);
+    bool is_word = words_answer(word, &embedded->numbers, &clients, &client->core.out);
+    buf_done(&clients);
+    client->core.closing |= is_word;
+    return is_word;
+}
+static void receive(struct client *client, struct slice frame)
+{
+    struct embedded *embedded = client->embedded;
+    int64_t now_ms = clock_mono_ms(embedded->clock), sent = client->core.sent;
+    if (embedded->turn_requests++ == 0)
+        embedded->turn_ms = now_ms;
+    core_receive(embedded->core, &client->core, frame, now_ms, clock_wall_ms(embedded->clock));
+    embedded->numbers.received++;
+    embedded->numbers.sent += client->core.sent - sent;
 }
 static void on_read(struct bufferevent *stream, void *context)
 {
     struct client *client = context;
-    struct embedded *embedded = client->embedded;
     struct evbuffer *input = bufferevent_get_input(stream);
     uint8_t head[4];
-    while (!client->core.closing && client->core.out.size <= OUTPUT_BOUND &&
+    while (!client->core.closing && client->core.out.size <= OUTPUT_PAUSE_SIZE &&
            evbuffer_copyout(input, head, 4) == 4) {
-        if (memcmp(head, "ruok", 4) == 0 && client->core.session_id == 0) {
-            buf_put(&client->core.out, "imok", 4);
-            client->core.closing = true;
+        if (client->core.session_id == 0 && answer_word(client, head))
             break;
-        }
-        uint32_t size = get_be32(head);
+        size_t size = get_be32(head);
         if (size > CORE_FRAME_MAX) {
+            trace_warn("embedded frame too large client=%s size_bytes=%zu", client->address, size);
             client->core.closing = true;
             break;
         }
         if (evbuffer_get_length(input) < size + 4)
             break;
         uint8_t *frame = evbuffer_pullup(input, (ev_ssize_t)size + 4);
-        core_receive(embedded->core, &client->core, slice_of(frame + 4, size),
-                     clock_mono_ms(embedded->clock), clock_wall_ms(embedded->clock));
+        receive(client, slice_of(frame + 4, size));
         evbuffer_drain(input, size + 4);
     }
-    flush_all(embedded); /* may close this client */
+    turn_needs_end(client->embedded);
 }
 static void on_written(struct bufferevent *stream, void *context)
 {
     struct client *client = context;
-    if (client->core.closing) {
+    if (client->core.closing && client->core.out.size == 0) {
         client_close(client);
         return;
     }
+    if (bufferevent_get_enabled(stream) & EV_READ)
+        return;
     bufferevent_enable(stream, EV_READ);
     if (evbuffer_get_length(bufferevent_get_input(stream)) >= 4)
-        bufferevent_trigger(stream, EV_READ, BEV_OPT_DEFER_CALLBACKS);
+        bufferevent_trigger(stream, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
 }
 static void on_event(struct bufferevent *stream UNUSED, short what, void *context)
 {
     if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR))
         client_close(context);
 }
+static void address_text(const struct sockaddr *address, socklen_t size, char *host, char *both)
+{
+    char port[16];
+    if (getnameinfo(address, size, host, ADDRESS_MAX - 16, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        host[0] = port[0] = 0;
+    (void)snprintf(both, ADDRESS_MAX, "%s:%s", host, port);
+}
 static void on_accept(struct evconnlistener *listener UNUSED, evutil_socket_t fd,
-                      struct sockaddr *address UNUSED, int size UNUSED, void *context)
+                      struct sockaddr *address, int size, void *context)
 {
     struct embedded *embedded = context;
-    if (embedded->clients_count >= CONNECTIONS_MAX) {
+    char host[ADDRESS_MAX - 16];
+    if (embedded->numbers.connections_count >= CONNECTIONS_MAX) {
+        trace_warn("embedded connection refused connections=%d",
+                   embedded->numbers.connections_count);
         evutil_closesocket(fd);
         return;
     }
     struct client *client = mem_new(struct client);
-    core_connection_init(&client->core, "127.0.0.1");
+    address_text(address, (socklen_t)size, host, client->address);
+    core_connection_init(&client->core, host);
     client->embedded = embedded;
+    client->since_ms = clock_mono_ms(embedded->clock);
     client->stream = bufferevent_socket_new(embedded->base, fd, BEV_OPT_CLOSE_ON_FREE);
     list_push_back(&embedded->clients, &client->link);
-    embedded->clients_count++;
+    embedded->numbers.connections_count++;
     bufferevent_setcb(client->stream, on_read, on_written, on_event, client);
     bufferevent_setwatermark(client->stream, EV_READ, 0, CORE_FRAME_MAX + 4);
     bufferevent_enable(client->stream, EV_READ | EV_WRITE);
 }
+/* Who does not read the last words, or never says the first, does not hold the connection. */
+static void close_idle(struct embedded *embedded)
+{
+    int64_t now_ms = clock_mono_ms(embedded->clock);
+    list_for_each (&embedded->clients, node) {
+        struct client *client = list_entry(node, struct client, link);
+        bool is_idle = client->closing_since || client->core.session_id == 0;
+        if (is_idle && now_ms - client->since_ms > embedded->numbers.max_timeout_ms)
+            client_close(client);
+    }
+}
 static void on_tick(evutil_socket_t fd UNUSED, short what UNUSED, void *context)
 {
     struct embedded *embedded = context;
+    if (embedded->failed)
+        return;
     core_tick(embedded->core, clock_mono_ms(embedded->clock), clock_wall_ms(embedded->clock));
-    flush_all(embedded);
+    close_idle(embedded);
+    turn_needs_end(embedded);
 }
 static void *run(void *context)
 {
@@ -132,48 +258,88 @@ static void *run(void *context)
     event_base_dispatch(embedded->base);
     return NULL;
 }
+
+/* ---- start and stop ---- */
+
+static uint16_t bound_port(evutil_socket_t fd)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof address;
+    if (getsockname(fd, (struct sockaddr *)&address, &size) != 0)
+        return 0;
+    return address.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&address)->sin6_port)
+                                         : ntohs(((struct sockaddr_in *)&address)->sin_port);
+}
 static enum err listen_on(struct embedded *embedded, const char *host, uint16_t port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
-    if (inet_pton(AF_INET, host, &address.sin_addr) != 1)
-        return err_note(ERR_INVALID_CONFIG, "'%s' is not an IPv4 address", host);
-    embedded->listener = evconnlistener_new_bind(embedded->base, on_accept, embedded,
-                                                 LEV_OPT_CLOSE_ON_FREE | LEV_OPT_REUSEABLE, 128,
-                                                 (struct sockaddr *)&address, sizeof address);
+    char service[8];
+    (void)snprintf(service, sizeof service, "%u", port);
+    struct addrinfo *found = NULL, hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    int code = getaddrinfo(host, service, &hints, &found);
+    if (code)
+        return err_note(ERR_INVALID_CONFIG, "host '%s': %s", host, gai_strerror(code));
+    embedded->listener =
+        evconnlistener_new_bind(embedded->base, on_accept, embedded,
+                                LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE,
+                                128, found->ai_addr, (int)found->ai_addrlen);
+    freeaddrinfo(found);
     if (!embedded->listener)
         return err_note_errno("listen on %s:%u", host, port);
-    socklen_t size = sizeof address;
-    if (getsockname(evconnlistener_get_fd(embedded->listener), (struct sockaddr *)&address, &size))
-        return err_note_errno("ask for the port of %s", host);
-    embedded->port = ntohs(address.sin_port);
+    embedded->port = bound_port(evconnlistener_get_fd(embedded->listener));
     return ERR_OK;
+}
+static enum err make_core(struct embedded *embedded, const struct embedded_options *o)
+{
+    struct words_state *n = &embedded->numbers;
+    n->tick_ms = o->tick_ms ? o->tick_ms : 2000;
+    n->min_timeout_ms = o->min_session_timeout_ms ? o->min_session_timeout_ms : 2 * n->tick_ms;
+    n->max_timeout_ms = o->max_session_timeout_ms ? o->max_session_timeout_ms : 20 * n->tick_ms;
+    n->connections_max = CONNECTIONS_MAX;
+    if (n->tick_ms < 1 || n->min_timeout_ms < 1 || n->max_timeout_ms < n->min_timeout_ms)
+        return err_note(ERR_INVALID_CONFIG,
+                        "tick %" PRId32 " ms, session timeouts %" PRId32 " to %" PRId32 " ms",
+                        n->tick_ms, n->min_timeout_ms, n->max_timeout_ms);
+    /* ids of different starts differ: the upper bits are the wall clock's */
+    int64_t wall_ms = clock_wall_ms(embedded->clock);
+    embedded->core = core_new(n->tick_ms, n->min_timeout_ms, n->max_timeout_ms,
+                              (int64_t)((uint64_t)wall_ms << 24 >> 8) + 1);
+    if (!o->data_dir)
+        return ERR_OK;
+    embedded->data_dir = mem_strdup(o->data_dir);
+    n->data_dir = embedded->data_dir;
+    enum err e = store_open(o->data_dir, o->log_size_max, embedded->core, &embedded->store);
+    core_revive(embedded->core, clock_mono_ms(embedded->clock));
+    return e;
+}
+static void add_events(struct embedded *embedded)
+{
+    struct timeval period = {embedded->numbers.tick_ms / 1000,
+                             embedded->numbers.tick_ms % 1000 * 1000};
+    embedded->tick = event_new(embedded->base, -1, EV_PERSIST, on_tick, embedded);
+    embedded->turn_end = event_new(embedded->base, -1, 0, on_turn_end, embedded);
+    event_add(embedded->tick, &period);
 }
 enum err embedded_start(const struct embedded_options *options, struct embedded **ret)
 {
-    if (options->data_dir)
-        return err_note(ERR_INVALID_CONFIG,
-                        "the embedded coordinator cannot keep its state in '%s': in memory only",
-                        options->data_dir);
     evthread_use_pthreads();
     struct embedded *embedded = mem_new(struct embedded);
-    int32_t tick = options->tick_ms ? options->tick_ms : 2000;
-    int32_t low = options->min_session_timeout_ms, high = options->max_session_timeout_ms;
     list_init(&embedded->clients);
     embedded->clock = options->clock ? options->clock : &clock_system;
-    embedded->core = core_new(tick, low ? low : 2 * tick, high ? high : 20 * tick,
-                              SESSION_ID_FIRST + (clock_wall_ms(embedded->clock) << 16 >> 8));
     embedded->base = event_base_new();
-    enum err e =
-        listen_on(embedded, options->bind_host ? options->bind_host : "127.0.0.1", options->port);
+    enum err e = embedded->base ? make_core(embedded, options)
+                                : err_note(ERR_NO_MEMORY, "there can be no event loop");
+    if (!e)
+        e = listen_on(embedded, options->bind_host ? options->bind_host : "127.0.0.1",
+                      options->port);
     if (e) {
         embedded_stop(embedded);
         return err_wrap(e, "start the embedded coordinator");
     }
-    embedded->tick = event_new(embedded->base, -1, EV_PERSIST, on_tick, embedded);
-    struct timeval period = {tick / 1000, tick % 1000 * 1000};
-    event_add(embedded->tick, &period);
+    add_events(embedded);
     embedded->running = true;
-    embedded->thread = thread_start("embedded-zk", run, embedded);
+    embedded->thread = thread_start("embedded", run, embedded);
+    trace_info("embedded coordinator started port=%u znodes=%zu", embedded->port,
+               core_numbers(embedded->core).znodes);
     *ret = embedded;
     return ERR_OK;
 }
@@ -189,13 +355,17 @@ void embedded_stop(struct embedded *embedded)
         event_base_loopbreak(embedded->base);
         pthread_join(embedded->thread, NULL);
     }
-    list_for_each (&embedded->clients, node)
-        client_close(list_entry(node, struct client, link));
+    close_all(embedded);
     if (embedded->tick)
         event_free(embedded->tick);
+    if (embedded->turn_end)
+        event_free(embedded->turn_end);
     if (embedded->listener)
         evconnlistener_free(embedded->listener);
-    event_base_free(embedded->base);
+    if (embedded->base)
+        event_base_free(embedded->base);
+    store_close(embedded->store);
     core_free(embedded->core);
+    free(embedded->data_dir);
     free(embedded);
 }

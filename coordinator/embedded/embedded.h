@@ -1,5 +1,11 @@
-/* A single-node ZooKeeper server on a thread of its own, for tests. State is in memory only so far:
- * a data_dir is refused rather than forgotten. Thread: start, port and stop from one owner. */
+/* A ZooKeeper server of one node on a thread of its own: the coordinator of `stokerd --standalone`,
+ * and what tests connect to. It speaks ZooKeeper's protocol on a socket, so that a broker needs no
+ * second way to its coordinator.
+ *
+ * What a client was told is on disk before: each turn of the loop ends with one fsync, then the
+ * replies go out. After a restart sessions have their whole timeout anew, and their ephemeral
+ * znodes are there. When the disk fails, every connection is closed and none is accepted any more.
+ * Thread: start, port and stop from one owner. */
 #pragma once
 
 #include "broker/base/clock.h"
@@ -8,14 +14,19 @@
 struct embedded;
 
 struct embedded_options {
-    const char *data_dir;  /* NULL: in memory; else refused with ERR_INVALID_CONFIG */
-    const char *bind_host; /* NULL: 127.0.0.1 */
+    const char *data_dir;  /* made if missing; NULL: in memory, forgotten at stop */
+    const char *bind_host; /* a name or an address; NULL: 127.0.0.1 */
     uint16_t port;         /* 0: any free one */
     int32_t tick_ms;       /* 0: 2000 */
     int32_t min_session_timeout_ms, max_session_timeout_ms; /* 0: 2 and 20 ticks */
-    struct clock *clock;                                    /* NULL: the system's; kept */
+    int64_t log_size_max; /* bytes of log before a snapshot is taken; 0: 16 MiB */
+    struct clock *clock;  /* NULL: the system's; kept */
 };
 
+/* Errors: ERR_INVALID_CONFIG, a timeout or the host makes no sense; ERR_EXISTS, another server
+ * holds data_dir; ERR_MALFORMED, data_dir is damaged in a way that no crash explains; ERR_IO and
+ * its like.
+ */
 MUST_USE enum err embedded_start(const struct embedded_options *options, struct embedded **ret);
 uint16_t embedded_port(const struct embedded *embedded);
 void embedded_stop(struct embedded *embedded); /* closes every connection; accepts NULL */
