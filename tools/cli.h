@@ -1,0 +1,60 @@
+/* Options of a command: one table, from which parsing and --help follow. As Kafka's tools take
+ * them:
+ * `--name value` or `--name=value`, each once or (OPTION_MANY) as often as one likes. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/base/err.h"
+
+enum option_kind {
+    OPTION_FLAG,            /* bool */
+    OPTION_TEXT,            /* const char * */
+    OPTION_INT,             /* int64_t */
+    OPTION_MANY,            /* struct texts */
+    OPTION_TEXT_OR_NOTHING, /* const char *; "" when the next word is another option */
+};
+
+struct texts {
+    const char **items;
+    int32_t count;
+    size_t capacity;
+};
+
+struct option_row {
+    const char *name; /* "--topic" */
+    enum option_kind kind;
+    void *value;
+    const char *argument; /* how help calls it, NULL for flags */
+    const char *help;
+};
+
+struct command {
+    const char *name, *summary, *usage;
+    int (*run)(int argc,
+               char **argv); /* argv[0] is the command's name; gives back the exit status */
+};
+
+/* The commands there are, ends with a NULL name. */
+extern const struct command commands[];
+
+/* Fill the values. `--help` prints usage and options and ends the process with 0; a mistake prints
+ * one sentence and ends it with 1. Words that are no options are left in ret_rest (may be NULL:
+ * none allowed). */
+void cli_parse(const char *name, const struct option_row *rows, int rows_count, int argc,
+               char **argv, struct texts *ret_rest);
+
+/* Print "stoker NAME: sentence" and end the process with 1. */
+_Noreturn void cli_fail(const char *format, ...) PRINTF_LIKE(1, 2);
+
+/* The same with the sentence of the error; nothing when `e` is ERR_OK. */
+void cli_check(enum err e);
+
+void texts_add(struct texts *texts, const char *item);
+/* Split at commas; freed with the process. */
+struct texts texts_split(const char *text);
+bool texts_has(const struct texts *texts, const char *item);
+
+/* "a=b": the part behind '=', with the name's size in ret_size; NULL without '='. */
+const char *cli_pair(const char *text, int *ret_name_size);

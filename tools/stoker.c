@@ -1,0 +1,47 @@
+/* `stoker COMMAND …`: one tool for what Kafka's scripts do, each command with the options of its
+ * script. */
+#include <stdio.h>
+#include <string.h>
+
+#include "tools/commands.h"
+
+const struct command commands[] = {
+    {"topics", "create, list, describe, change and delete topics (kafka-topics.sh)",
+     "--bootstrap-server HOST:PORT (--create | --list | --describe | --alter | --delete) …",
+     cmd_topics},
+    {"produce", "send lines of standard input (kafka-console-producer.sh)",
+     "--bootstrap-server HOST:PORT --topic TOPIC", cmd_produce},
+    {"consume", "print records (kafka-console-consumer.sh)",
+     "--bootstrap-server HOST:PORT --topic TOPIC [--from-beginning] …", cmd_consume},
+    {"get-offsets", "print the offsets of partitions (kafka-get-offsets.sh)",
+     "--bootstrap-server HOST:PORT [--topic REGEX] [--time TIMESTAMP]", cmd_get_offsets},
+    {"broker-api-versions", "print which APIs brokers serve (kafka-broker-api-versions.sh)",
+     "--bootstrap-server HOST:PORT", cmd_broker_api_versions},
+    {"completion", "print what makes a shell complete commands and options", "bash",
+     cmd_completion},
+    {NULL, NULL, NULL, NULL},
+};
+
+static int help(FILE *out)
+{
+    fprintf(out,
+            "stoker: work with a cluster of Kafka-compatible brokers\n\n"
+            "Usage: stoker COMMAND [OPTION]…    stoker COMMAND --help tells more\n\nCommands:\n");
+    for (const struct command *command = commands; command->name; command++)
+        fprintf(out, "  %-22s %s\n", command->name, command->summary);
+    return out == stdout ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2)
+        return help(stderr);
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+        return help(stdout);
+    for (const struct command *command = commands; command->name; command++) {
+        if (strcmp(command->name, argv[1]) == 0)
+            return command->run(argc - 1, argv + 1);
+    }
+    fprintf(stderr, "stoker: unknown command '%s'; see stoker --help\n", argv[1]);
+    return 1;
+}
