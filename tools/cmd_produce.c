@@ -117,6 +117,7 @@ int cmd_produce(int argc, char **argv)
     const struct rdkafka *library = rdkafka_load();
     rd_kafka_conf_t *conf = rdkafka_configure(bootstrap, config, &settings);
     char why[512];
+    rdkafka_set(conf, "partitioner", "murmur2_random"); /* keys go where Java clients put them */
     if (codec)
         rdkafka_set(conf, "compression.codec", codec[0] ? codec : "gzip");
     if (acks)
