@@ -1,0 +1,384 @@
+/* AlterConfigs and IncrementalAlterConfigs, in the two steps in which the JVM broker takes them:
+ * first what can be judged without ZooKeeper, each resource by itself; then those that are left are
+ * changed where they are stored. The answer goes out when the last of them is done.
+ *
+ * Thread: control, from beginning to end. */
+#include "broker/server/handle_configs.h"
+
+#include "broker/api/handlers.h"
+#include "broker/config/config_key.h"
+#include "broker/config/topic_config.h"
+#include "broker/server/config_store.h"
+#include "broker/server/server_internal.h"
+#include "coordinator/zk/znode.h"
+#include "wire/alter_configs.h"
+#include "wire/incremental_alter_configs.h"
+
+struct alteration;
+
+struct resource {
+    struct alteration *alteration;
+    int8_t type;
+    struct slice name;
+    struct config_op *ops;
+    int32_t ops_count;
+    bool is_done;
+    int16_t error_code;
+    struct slice message;
+};
+
+struct alteration {
+    struct request *request;
+    struct server *server;
+    struct resource *resources;
+    int32_t count, pending;
+    bool validate_only, is_incremental;
+};
+
+static void set_done(struct resource *resource, enum err e)
+{
+    resource->is_done = true;
+    resource->error_code = err_wire_code(e);
+    resource->message =
+        e ? arena_copy(resource->alteration->request->arena, slice_str(err_sentence(e)))
+          : SLICE_NULL;
+}
+
+/* --- the answer --- */
+
+static void answer_replaced(struct alteration *alteration)
+{
+    struct arena *arena = alteration->request->arena;
+    struct alter_configs_response response;
+    alter_configs_response_init(&response);
+    response.responses = arena_new_array(
+        arena, struct alter_configs_response_alter_configs_resource_response, alteration->count);
+    response.responses_count = alteration->count;
+    for (int32_t i = 0; i < alteration->count; i++) {
+        const struct resource *from = &alteration->resources[i];
+        alter_configs_response_alter_configs_resource_response_init(&response.responses[i]);
+        response.responses[i].error_code = from->error_code;
+        response.responses[i].error_message = from->message;
+        response.responses[i].resource_type = from->type;
+        response.responses[i].resource_name = from->name;
+    }
+    request_answer(alteration->request, &response);
+}
+
+static void answer_incremental(struct alteration *alteration)
+{
+    struct arena *arena = alteration->request->arena;
+    struct incremental_alter_configs_response response;
+    incremental_alter_configs_response_init(&response);
+    response.responses = arena_new_array(
+        arena, struct incremental_alter_configs_response_alter_configs_resource_response,
+        alteration->count);
+    response.responses_count = alteration->count;
+    for (int32_t i = 0; i < alteration->count; i++) {
+        const struct resource *from = &alteration->resources[i];
+        incremental_alter_configs_response_alter_configs_resource_response_init(
+            &response.responses[i]);
+        response.responses[i].error_code = from->error_code;
+        response.responses[i].error_message = from->message;
+        response.responses[i].resource_type = from->type;
+        response.responses[i].resource_name = from->name;
+    }
+    request_answer(alteration->request, &response);
+}
+
+static void release(struct alteration *alteration)
+{
+    if (--alteration->pending > 0)
+        return;
+    if (alteration->is_incremental)
+        answer_incremental(alteration);
+    else
+        answer_replaced(alteration);
+}
+
+/* --- first step: each resource by itself --- */
+
+static void refuse_duplicates(struct alteration *alteration)
+{
+    for (int32_t i = 0; i < alteration->count; i++) {
+        for (int32_t j = 0; j < i; j++) {
+            struct resource *a = &alteration->resources[i], *b = &alteration->resources[j];
+            if (a->type != b->type || !slice_equal(a->name, b->name))
+                continue;
+            enum err e = err_note(ERR_INVALID_REQUEST, "Each resource must appear at most once.");
+            set_done(a, e);
+            set_done(b, e);
+        }
+    }
+}
+
+/* Names twice and nulls are refused before anything else is looked at. */
+static enum err check_ops(const struct resource *resource)
+{
+    for (int32_t i = 0; i < resource->ops_count; i++) {
+        for (int32_t j = 0; j < i; j++) {
+            if (slice_equal(resource->ops[i].name, resource->ops[j].name))
+                return err_note(ERR_INVALID_REQUEST, "Error due to duplicate config keys");
+        }
+    }
+    struct buf nulls = {0};
+    for (int32_t i = 0; i < resource->ops_count; i++) {
+        if (resource->ops[i].kind != CONFIG_OP_DELETE && slice_is_null(resource->ops[i].value))
+            buf_printf(&nulls, "%s%.*s", nulls.size ? ", " : "", SLICE_ARG(resource->ops[i].name));
+    }
+    enum err e = nulls.size ? err_note(ERR_INVALID_REQUEST, "Null value not supported for : %.*s",
+                                       (int)nulls.size, (const char *)nulls.data)
+                            : ERR_OK;
+    buf_done(&nulls);
+    return e;
+}
+
+static enum err check_node_id(const struct resource *resource)
+{
+    int32_t own = resource->alteration->server->broker.id;
+    int64_t id;
+    if (!slice_to_int64(resource->name, &id) || id < INT32_MIN || id > INT32_MAX)
+        return err_note(ERR_INVALID_REQUEST, "Node id must be an integer, but it is: %.*s",
+                        SLICE_ARG(resource->name));
+    if (id != own)
+        return err_note(ERR_INVALID_REQUEST, "Unexpected broker id, expected %d, but received %.*s",
+                        own, SLICE_ARG(resource->name));
+    return ERR_OK;
+}
+
+static enum err alter_loggers(struct resource *resource)
+{
+    enum err e = check_node_id(resource);
+    if (!e)
+        e = logger_ops_check(resource->ops, resource->ops_count);
+    if (!e && !resource->alteration->validate_only)
+        logger_ops_apply(resource->ops, resource->ops_count);
+    return e;
+}
+
+static enum err check_type(struct resource *resource)
+{
+    switch (resource->type) {
+    case RESOURCE_TOPIC:
+    case RESOURCE_CLIENT_METRICS:
+        return ERR_OK;
+    case RESOURCE_BROKER:
+        return resource->name.size ? check_node_id(resource) : ERR_OK;
+    case RESOURCE_BROKER_LOGGER:
+        if (resource->alteration->is_incremental)
+            return alter_loggers(resource);
+        break;
+    default:
+        break;
+    }
+    return err_note(ERR_INVALID_REQUEST, "Unknown resource type %d", resource->type);
+}
+
+static void judge(struct resource *resource)
+{
+    enum err e = check_ops(resource);
+    if (!e)
+        e = check_type(resource);
+    if (e || resource->type == RESOURCE_BROKER_LOGGER)
+        set_done(resource, e);
+}
+
+/* The JVM broker gives up the whole request over this one. */
+static bool refuse_client_metrics(struct alteration *alteration)
+{
+    bool is_asked = false;
+    for (int32_t i = 0; i < alteration->count; i++)
+        is_asked |= !alteration->resources[i].is_done &&
+                    alteration->resources[i].type == RESOURCE_CLIENT_METRICS;
+    for (int32_t i = 0; is_asked && i < alteration->count; i++)
+        set_done(&alteration->resources[i],
+                 err_note(ERR_INVALID_REQUEST, "Unexpected resource type CLIENT_METRICS"));
+    return is_asked;
+}
+
+/* --- second step: what ZooKeeper holds --- */
+
+static enum err apply_ops(const struct resource *resource, enum config_target target,
+                          struct config_map *properties)
+{
+    if (resource->alteration->is_incremental)
+        return config_ops_apply(target, resource->ops, resource->ops_count, properties);
+    config_map_done(properties);
+    return config_ops_replace(resource->ops, resource->ops_count, properties);
+}
+
+static bool has_topic(struct server *server, struct slice name)
+{
+    metadata_cache_lock(server->broker.metadata_cache);
+    bool is_there = metadata_topic(server->broker.metadata_cache, name) != NULL;
+    metadata_cache_unlock(server->broker.metadata_cache);
+    return is_there;
+}
+
+static enum err change_topic(void *context, struct config_map *properties)
+{
+    struct resource *resource = context;
+    struct server *server = resource->alteration->server;
+    enum err e = apply_ops(resource, TARGET_TOPIC, properties);
+    if (e)
+        return e;
+    if (!has_topic(server, resource->name))
+        return err_note(ERR_UNKNOWN_TOPIC_OR_PARTITION, "The topic '%.*s' does not exist.",
+                        SLICE_ARG(resource->name));
+    e = topic_config_check(config_now(server->live), properties);
+    if (e && slice_starts_with(slice_str(err_sentence(e)), "Invalid value"))
+        return err_wrap(e,
+                        "Invalid config value for resource ConfigResource(type=TOPIC, "
+                        "name='%.*s')",
+                        SLICE_ARG(resource->name));
+    return e;
+}
+
+static bool is_password(struct slice name)
+{
+    OWNED_MEM char *text = slice_dup(name);
+    const char *dot = slice_starts_with(name, "listener.name.")
+                          ? strchr(text + strlen("listener.name."), '.')
+                          : NULL;
+    const struct config_key *key = config_key_find(dot ? dot + 1 : text);
+    return key && key->type == CONFIG_PASSWORD;
+}
+
+/* A password must never stand in ZooKeeper as it is. */
+static enum err check_passwords(const struct resource *resource)
+{
+    for (int32_t i = 0; i < resource->ops_count; i++) {
+        if (resource->ops[i].kind != CONFIG_OP_DELETE && is_password(resource->ops[i].name))
+            return err_note(ERR_INVALID_REQUEST, "Password encoder secret not configured");
+    }
+    return ERR_OK;
+}
+
+static enum err change_broker(void *context, struct config_map *properties)
+{
+    struct resource *resource = context;
+    enum config_target target = resource->name.size ? TARGET_BROKER : TARGET_BROKER_DEFAULT;
+    enum err e = apply_ops(resource, target, properties);
+    if (!e)
+        e = broker_config_check(config_now(resource->alteration->server->live), target, properties);
+    return e ? e : check_passwords(resource);
+}
+
+static void stored(void *context, enum err e)
+{
+    struct resource *resource = context;
+    set_done(resource, e);
+    release(resource->alteration);
+}
+
+static struct slice entity_name(const struct resource *resource)
+{
+    if (resource->type == RESOURCE_TOPIC)
+        return resource->name;
+    if (!resource->name.size)
+        return SLICE_LITERAL(ZNODE_CONFIG_DEFAULT);
+    /* As a number is written, which "+1" and "01" are not. */
+    return slice_str(arena_printf(resource->alteration->request->arena, "%d",
+                                  resource->alteration->server->broker.id));
+}
+
+static void store(struct resource *resource)
+{
+    struct alteration *alteration = resource->alteration;
+    bool is_topic = resource->type == RESOURCE_TOPIC;
+    if (is_topic && !resource->name.size) {
+        set_done(resource,
+                 err_note(ERR_INVALID_REQUEST, "Default topic resources are not allowed."));
+        return;
+    }
+    if (is_topic && !has_topic(alteration->server, resource->name)) {
+        /* No znode is asked for by a name that may be no path. */
+        struct config_map none = {0};
+        set_done(resource, change_topic(resource, &none));
+        config_map_done(&none);
+        return;
+    }
+    alteration->pending++;
+    config_store_change(&(struct config_store_options){
+        .zk = alteration->server->control_zk,
+        .arena = alteration->request->arena,
+        .type = is_topic ? "topics" : "brokers",
+        .name = entity_name(resource),
+        .validate_only = alteration->validate_only,
+        .change = is_topic ? change_topic : change_broker,
+        .stored = stored,
+        .context = resource,
+    });
+}
+
+static void alter(struct alteration *alteration)
+{
+    alteration->pending = 1; /* our own, until all are begun */
+    refuse_duplicates(alteration);
+    for (int32_t i = 0; i < alteration->count; i++) {
+        if (!alteration->resources[i].is_done)
+            judge(&alteration->resources[i]);
+    }
+    bool is_refused = refuse_client_metrics(alteration);
+    for (int32_t i = 0; !is_refused && i < alteration->count; i++) {
+        if (!alteration->resources[i].is_done)
+            store(&alteration->resources[i]);
+    }
+    release(alteration);
+}
+
+/* --- both requests as one --- */
+
+static struct alteration *alteration_new(struct request *request, int32_t count)
+{
+    struct alteration *alteration = arena_alloc(request->arena, sizeof *alteration);
+    alteration->request = request;
+    alteration->server = request->broker->server;
+    alteration->count = count;
+    alteration->resources = arena_new_array(request->arena, struct resource, count + 1);
+    return alteration;
+}
+
+static void set_resource(struct alteration *alteration, int32_t i, int8_t type, struct slice name,
+                         int32_t ops_count)
+{
+    alteration->resources[i] = (struct resource){
+        .alteration = alteration,
+        .type = type,
+        .name = name,
+        .ops = arena_new_array(alteration->request->arena, struct config_op, ops_count + 1),
+        .ops_count = ops_count,
+    };
+}
+
+void handle_alter_configs(struct request *request)
+{
+    const struct alter_configs_request *message = request->message;
+    struct alteration *alteration = alteration_new(request, message->resources_count);
+    alteration->validate_only = message->validate_only;
+    for (int32_t i = 0; i < message->resources_count; i++) {
+        const struct alter_configs_request_alter_configs_resource *from = &message->resources[i];
+        set_resource(alteration, i, from->resource_type, from->resource_name, from->configs_count);
+        for (int32_t c = 0; c < from->configs_count; c++)
+            alteration->resources[i].ops[c] =
+                (struct config_op){CONFIG_OP_SET, from->configs[c].name, from->configs[c].value};
+    }
+    alter(alteration);
+}
+
+void handle_incremental_alter_configs(struct request *request)
+{
+    const struct incremental_alter_configs_request *message = request->message;
+    struct alteration *alteration = alteration_new(request, message->resources_count);
+    alteration->is_incremental = true;
+    alteration->validate_only = message->validate_only;
+    for (int32_t i = 0; i < message->resources_count; i++) {
+        const struct incremental_alter_configs_request_alter_configs_resource *from =
+            &message->resources[i];
+        set_resource(alteration, i, from->resource_type, from->resource_name, from->configs_count);
+        for (int32_t c = 0; c < from->configs_count; c++)
+            alteration->resources[i].ops[c] = (struct config_op){
+                from->configs[c].config_operation, from->configs[c].name, from->configs[c].value};
+    }
+    alter(alteration);
+}
