@@ -64,12 +64,13 @@ static int32_t read_acl(struct core *core, struct core_connection *c, struct sli
     znode_put_stat(body, z);
     return ZK_OK;
 }
+/* Without recursion: how deep the tree is, is the clients' choice. */
 static int32_t descendants_count(const struct znode *top)
 {
     int32_t count = 0;
-    list_for_each (&top->children, node)
-        count += 1 + descendants_count(list_entry(node, struct znode, sibling));
-    return count;
+    for (const struct znode *z = top; z; count++)
+        z = tree_after(top, z);
+    return count - 1;
 }
 static int32_t read_all_children_number(struct core *core, struct core_connection *c,
                                         struct slice path, struct buf *body)

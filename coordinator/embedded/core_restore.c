@@ -146,21 +146,6 @@ static void put_znode(struct buf *out, const struct znode *z)
     jute_put_int(out, z->n.acl_version);
     jute_put_int(out, z->n.creates);
 }
-/* Parents first, without recursion: a path may be as deep as a frame is long. */
-static void put_tree(struct buf *out, const struct core *core)
-{
-    const struct znode *z = tree_get(&core->tree, SLICE_LITERAL("/"));
-    while (z) {
-        put_znode(out, z);
-        if (!list_is_empty(&z->children)) {
-            z = list_entry(z->children.next, struct znode, sibling);
-            continue;
-        }
-        while (z->parent && z->sibling.next == &z->parent->children)
-            z = z->parent;
-        z = z->parent ? list_entry(z->sibling.next, struct znode, sibling) : NULL;
-    }
-}
 void core_snapshot(const struct core *core, struct buf *out)
 {
     jute_put_int(out, SNAPSHOT_FORMAT);
@@ -174,7 +159,9 @@ void core_snapshot(const struct core *core, struct buf *out)
         buf_put(out, s->password, PASSWORD_SIZE);
     }
     jute_put_int(out, (int32_t)core->tree.nodes.count);
-    put_tree(out, core);
+    const struct znode *root = tree_get(&core->tree, SLICE_LITERAL("/"));
+    for (const struct znode *z = root; z; z = tree_after(root, z))
+        put_znode(out, z);
 }
 static bool restore_znode(struct core *core, struct jute_in *in)
 {

@@ -17,11 +17,12 @@
 #include "coordinator/embedded/store.h"
 #include "coordinator/embedded/words.h"
 
-#define CONNECTIONS_MAX   1000
-#define OUTPUT_PAUSE_SIZE (4u << 20) /* bytes waiting to be sent: no more requests until they are  \
-                                      */
-#define OUTPUT_SIZE_MAX (64u << 20)  /* bytes waiting, events too: the client is given up */
-#define ADDRESS_MAX     128          /* bytes of "[address]:port" */
+#define CONNECTIONS_MAX 1000
+#define OUTPUT_PAUSE_SIZE                                                                          \
+    (4u << 20)                      /* bytes waiting to be sent: no more requests until they are   \
+                                     */
+#define OUTPUT_SIZE_MAX (64u << 20) /* bytes waiting, events too: the client is given up */
+#define ADDRESS_MAX     128         /* bytes of "[address]:port" */
 
 struct client {
     struct core_connection core;
@@ -35,7 +36,7 @@ struct client {
 struct embedded {
     struct event_base *base;
     struct evconnlistener *listener;
-    struct event *tick, *turn_end;
+    struct event *tick, *turn_end, *stop;
     struct core *core;
     struct store *store; /* NULL: in memory */
     struct clock *clock;
@@ -252,6 +253,10 @@ static void on_tick(evutil_socket_t fd UNUSED, short what UNUSED, void *context)
     close_idle(embedded);
     turn_needs_end(embedded);
 }
+static void on_stop(evutil_socket_t fd UNUSED, short what UNUSED, void *context)
+{
+    event_base_loopbreak(((struct embedded *)context)->base);
+}
 static void *run(void *context)
 {
     struct embedded *embedded = context;
@@ -317,6 +322,7 @@ static void add_events(struct embedded *embedded)
                              embedded->numbers.tick_ms % 1000 * 1000};
     embedded->tick = event_new(embedded->base, -1, EV_PERSIST, on_tick, embedded);
     embedded->turn_end = event_new(embedded->base, -1, 0, on_turn_end, embedded);
+    embedded->stop = event_new(embedded->base, -1, 0, on_stop, embedded);
     event_add(embedded->tick, &period);
 }
 enum err embedded_start(const struct embedded_options *options, struct embedded **ret)
@@ -352,7 +358,7 @@ void embedded_stop(struct embedded *embedded)
     if (!embedded)
         return;
     if (embedded->running) {
-        event_base_loopbreak(embedded->base);
+        event_active(embedded->stop, EV_TIMEOUT, 0); /* heard by a loop that has not begun too */
         pthread_join(embedded->thread, NULL);
     }
     close_all(embedded);
@@ -360,6 +366,8 @@ void embedded_stop(struct embedded *embedded)
         event_free(embedded->tick);
     if (embedded->turn_end)
         event_free(embedded->turn_end);
+    if (embedded->stop)
+        event_free(embedded->stop);
     if (embedded->listener)
         evconnlistener_free(embedded->listener);
     if (embedded->base)

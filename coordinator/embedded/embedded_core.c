@@ -141,8 +141,18 @@ static int32_t serve(struct core *core, struct core_connection *c, struct sessio
     case OP_REMOVE_WATCHES:
     case OP_ADD_WATCH:
         return core_watch(core, c, op, in);
-    default:
+    case OP_EXISTS:
+    case OP_GET_DATA:
+    case OP_GET_ACL:
+    case OP_GET_CHILDREN:
+    case OP_GET_CHILDREN2:
+    case OP_SYNC:
+    case OP_GET_EPHEMERALS:
+    case OP_GET_ALL_CHILDREN_NUMBER:
+    case OP_WHO_AM_I:
         return core_read(core, c, op, in, body);
+    default:
+        return ZK_UNIMPLEMENTED;
     }
 }
 static void do_request(struct core *core, struct core_connection *c, struct jute_in *in)

@@ -13,14 +13,15 @@
 #include "broker/base/crc32c.h"
 #include "broker/base/trace.h"
 
-#define HEAD_SIZE      8         /* of a batch and of a snapshot: length, CRC-32C */
-#define FILE_SIZE_MAX  (1 << 30) /* bytes of a log or snapshot: far above what the server writes */
-#define BATCH_SIZE_MAX (1 << 29)
+#define HEAD_SIZE      8           /* of a batch and of a snapshot: length, CRC-32C */
+#define FILE_SIZE_MAX  (1LL << 35) /* bytes of a log or snapshot that is read into memory */
+#define BATCH_SIZE_MAX ((size_t)UINT32_MAX) /* bytes that the length in a head can say */
 
 struct store {
     char *path;
     int directory_fd, lock_fd, log_fd;
     int64_t log_size, log_size_max;
+    int64_t snapshot_at; /* bytes of log */
     struct buf frame;
 };
 
@@ -128,7 +129,7 @@ static bool frame_at(struct slice file, size_t at, struct slice *ret_bytes)
     if (file.size - at < HEAD_SIZE)
         return false;
     size_t size = get_be32(file.data + at);
-    if (size == 0 || size > BATCH_SIZE_MAX || size > file.size - at - HEAD_SIZE)
+    if (size == 0 || size > file.size - at - HEAD_SIZE)
         return false;
     uint8_t head[HEAD_SIZE];
     *ret_bytes = slice_of(file.data + at + HEAD_SIZE, size);
@@ -250,6 +251,10 @@ static enum err snapshot_write(struct store *store, const struct core *core, con
     struct buf bytes = {0};
     (void)buf_extend(&bytes, HEAD_SIZE);
     core_snapshot(core, &bytes);
+    if (bytes.size - HEAD_SIZE > BATCH_SIZE_MAX) {
+        buf_done(&bytes);
+        return err_note(ERR_NO_SPACE, "%s/%s would be too large", store->path, name);
+    }
     frame_head(bytes.data, slice_of(bytes.data + HEAD_SIZE, bytes.size - HEAD_SIZE));
     int fd =
         openat(store->directory_fd, "snapshot.tmp", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -277,16 +282,22 @@ static void delete_before(struct store *store, const char *kind, int64_t zxid)
         }
     free(files.items);
 }
+/* Without a new snapshot the log is still good: it grows on, and another try comes later. */
 static enum err take_snapshot(struct store *store, const struct core *core)
 {
     char name[64];
     int64_t zxid = core_numbers(core).zxid;
     name_of(name, "snapshot", zxid);
     enum err e = snapshot_write(store, core, name);
-    if (!e)
-        e = log_open(store, zxid, 0);
+    if (e) {
+        trace_warn("embedded snapshot failed cause=\"%s\"", err_sentence(e));
+        store->snapshot_at = 2 * store->log_size;
+        return ERR_OK;
+    }
+    e = log_open(store, zxid, 0);
     if (e)
         return e;
+    store->snapshot_at = store->log_size_max;
     delete_before(store, "log", zxid);
     delete_before(store, "snapshot", zxid);
     return ERR_OK;
@@ -317,6 +328,7 @@ enum err store_open(const char *path, int64_t log_size_max, struct core *core, s
                             .lock_fd = -1,
                             .log_fd = -1,
                             .log_size_max = log_size_max ? log_size_max : STORE_LOG_SIZE_DEFAULT};
+    store->snapshot_at = store->log_size_max;
     struct zxids snapshots = {0}, logs = {0};
     enum err e = open_directory(store);
     if (!e)
@@ -351,7 +363,7 @@ enum err store_commit(struct store *store, struct core *core)
         return err_wrap(e, "append to the log in %s", store->path);
     store->log_size += (int64_t)store->frame.size;
     journal->size = 0;
-    return store->log_size < store->log_size_max ? ERR_OK : take_snapshot(store, core);
+    return store->log_size < store->snapshot_at ? ERR_OK : take_snapshot(store, core);
 }
 void store_close(struct store *store)
 {

@@ -297,6 +297,14 @@ void tree_keep(struct tree *tree, void (*fire)(void *context, struct slice path,
     }
     tree->changes_count = 0;
 }
+const struct znode *tree_after(const struct znode *top, const struct znode *z)
+{
+    if (!list_is_empty(&z->children))
+        return list_entry(z->children.next, struct znode, sibling);
+    while (z != top && z->sibling.next == &z->parent->children)
+        z = z->parent;
+    return z == top ? NULL : list_entry(z->sibling.next, struct znode, sibling);
+}
 struct list_node *tree_ephemerals(const struct tree *tree, int64_t owner_id)
 {
     struct owner *owner = map_get(&tree->owners, MAP_KEY(owner_id));

@@ -66,6 +66,9 @@ void tree_undo(struct tree *tree); /* all changes since the last keep */
 void tree_keep(struct tree *tree, void (*fire)(void *context, struct slice path, enum zk_event),
                void *context);
 
+/* The znode after `z` in a walk over `top` and all below it, parents first; NULL at the end. */
+const struct znode *tree_after(const struct znode *top, const struct znode *z);
+
 struct znode *tree_first_ephemeral(const struct tree *tree, int64_t owner);
 struct list_node *tree_ephemerals(const struct tree *tree, int64_t owner); /* or NULL */
 size_t tree_ephemerals_count(const struct tree *tree);
