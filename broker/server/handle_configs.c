@@ -244,12 +244,16 @@ static bool is_password(struct slice name)
     return key && key->type == CONFIG_PASSWORD;
 }
 
-/* A password must never stand in ZooKeeper as it is. */
+/* A password must never stand in ZooKeeper as it is. This broker encrypts none, so it answers as
+ * one without password.encoder.secret does. */
 static enum err check_passwords(const struct resource *resource)
 {
     for (int32_t i = 0; i < resource->ops_count; i++) {
         if (resource->ops[i].kind != CONFIG_OP_DELETE && is_password(resource->ops[i].name))
-            return err_note(ERR_INVALID_REQUEST, "Password encoder secret not configured");
+            return err_note(ERR_INVALID_REQUEST,
+                            "Invalid config value for resource ConfigResource(type=BROKER, "
+                            "name='%.*s'): Password encoder secret not configured",
+                            SLICE_ARG(resource->name));
     }
     return ERR_OK;
 }
