@@ -145,6 +145,11 @@ static bool scalar_is_default(const struct wire_field *field, const void *place)
 
 static bool struct_is_default(const struct wire_struct *body, const void *value)
 {
+    /* Tags that we do not know are a value too: without this they would be lost on the way through.
+     */
+    if (body->tags_offset != WIRE_NO_TAGS &&
+        ((const struct wire_tags *)wire_place_const(value, body->tags_offset))->tags_count > 0)
+        return false;
     for (uint16_t i = 0; i < body->fields_count; i++)
         if (!wire_is_default(&body->fields[i], value))
             return false;
