@@ -54,7 +54,8 @@ int32_t core_multi_read(struct core *core, struct core_connection *c, struct jut
 void multi_header(struct buf *out, int32_t type, bool is_last, int32_t result);
 
 /* core_watch.c: the requests on watches. */
-int32_t core_watch(struct core *core, struct core_connection *c, int32_t op, struct jute_in *in);
+int32_t core_watch(struct core *core, struct core_connection *c, int32_t op, struct jute_in *in,
+                   struct buf *body);
 void core_notify(struct watcher *watcher, enum zk_event event, struct slice path);
 
 /* acl.c. The fixed ACL has no scheme "auth" and no doubles. The request's whole vector is read. */

@@ -19,8 +19,8 @@ static int32_t read_exists(struct core *core, struct core_connection *c, struct 
                            bool watch, struct buf *body)
 {
     struct znode *z;
-    int32_t result = find(core, c, path, 0, &z);
-    if (watch)
+    int32_t result = find(core, c, path, PERM_READ, &z);
+    if (watch && result != ZK_NO_AUTH)
         watches_add(&core->watches, &c->watcher, path, WATCH_DATA);
     if (!result)
         znode_put_stat(body, z);

@@ -71,28 +71,29 @@ static int32_t check_or_remove(struct core *core, struct core_connection *c, boo
 {
     struct slice path = jute_bytes(in);
     unsigned kinds = kinds_of_type(jute_int(in));
-    if (in->bad)
+    if (in->bad || !kinds)
         return ZK_MARSHALLING_ERROR;
-    if (!kinds)
-        return ZK_BAD_ARGUMENTS;
     if (!watches_get(&core->watches, &c->watcher, path, kinds))
         return ZK_NO_WATCHER;
     if (remove)
         watches_remove(&core->watches, &c->watcher, path, kinds);
     return ZK_OK;
 }
-static int32_t add_watch(struct core *core, struct core_connection *c, struct jute_in *in)
+static int32_t add_watch(struct core *core, struct core_connection *c, struct jute_in *in,
+                         struct buf *body)
 {
     struct slice path = jute_bytes(in);
     int32_t mode = jute_int(in);
-    if (in->bad)
+    if (in->bad || (mode != 0 && mode != 1))
         return ZK_MARSHALLING_ERROR;
-    if (mode != 0 && mode != 1)
-        return ZK_BAD_ARGUMENTS;
+    /* the later mode takes the place of the earlier */
+    watches_remove(&core->watches, &c->watcher, path, WATCH_PERSISTENT | WATCH_RECURSIVE);
+    jute_put_int(body, ZK_OK); /* the reply is an ErrorResponse */
     watches_add(&core->watches, &c->watcher, path, mode ? WATCH_RECURSIVE : WATCH_PERSISTENT);
     return ZK_OK;
 }
-int32_t core_watch(struct core *core, struct core_connection *c, int32_t op, struct jute_in *in)
+int32_t core_watch(struct core *core, struct core_connection *c, int32_t op, struct jute_in *in,
+                   struct buf *body)
 {
     switch (op) {
     case OP_SET_WATCHES:
@@ -100,7 +101,7 @@ int32_t core_watch(struct core *core, struct core_connection *c, int32_t op, str
     case OP_SET_WATCHES2:
         return set_watches(core, c, in, SET_RECURSIVE + 1);
     case OP_ADD_WATCH:
-        return add_watch(core, c, in);
+        return add_watch(core, c, in, body);
     default:
         return check_or_remove(core, c, op == OP_REMOVE_WATCHES, in);
     }

@@ -124,7 +124,7 @@ static int32_t do_create(struct core *core, struct core_connection *c, struct ju
 {
     struct create_request r = {0};
     create_request_read(c, in, &r);
-    int32_t result = in->bad ? ZK_MARSHALLING_ERROR : create(core, c, &r, ret);
+    int32_t result = in->bad || !r.path.data ? ZK_MARSHALLING_ERROR : create(core, c, &r, ret);
     buf_done(&r.acl);
     return result;
 }
@@ -132,13 +132,23 @@ static bool version_fits(int32_t asked, int32_t have)
 {
     return asked == -1 || asked == have;
 }
+/* What ZooKeeper itself needs stays. */
+static bool is_special(struct slice path)
+{
+    static const char *const special[] = {"/", "/zookeeper", "/zookeeper/config",
+                                          "/zookeeper/quota"};
+    for (size_t i = 0; i < ARRAY_SIZE(special); i++)
+        if (slice_equal_str(path, special[i]))
+            return true;
+    return false;
+}
 static int32_t do_delete(struct core *core, struct core_connection *c, struct jute_in *in)
 {
     struct slice path = jute_bytes(in);
     int32_t zk_version = jute_int(in);
     if (in->bad)
         return ZK_MARSHALLING_ERROR;
-    if (!path_is_valid(path) || path.size == 1 || slice_equal_str(path, "/zookeeper"))
+    if (!path_is_valid(path) || is_special(path))
         return ZK_BAD_ARGUMENTS;
     struct znode *z = tree_get(&core->tree, path);
     if (!z)

@@ -140,7 +140,7 @@ static int32_t serve(struct core *core, struct core_connection *c, struct sessio
     case OP_CHECK_WATCHES:
     case OP_REMOVE_WATCHES:
     case OP_ADD_WATCH:
-        return core_watch(core, c, op, in);
+        return core_watch(core, c, op, in, body);
     case OP_EXISTS:
     case OP_GET_DATA:
     case OP_GET_ACL:
@@ -151,7 +151,8 @@ static int32_t serve(struct core *core, struct core_connection *c, struct sessio
     case OP_GET_ALL_CHILDREN_NUMBER:
     case OP_WHO_AM_I:
         return core_read(core, c, op, in, body);
-    default:
+    default: /* the real server ends the connection, too */
+        c->closing = true;
         return ZK_UNIMPLEMENTED;
     }
 }
@@ -166,7 +167,10 @@ static void do_request(struct core *core, struct core_connection *c, struct jute
     session_touch(core, s);
     struct buf body = {0};
     int32_t result = serve(core, c, s, op, in, &body);
-    size_t start = frame_begin(&c->out, xid, op == OP_AUTH ? 0 : core->zxid, result);
+    int64_t zxid = op == OP_AUTH ? 0 : core->zxid;
+    if (c->closing && result == ZK_UNIMPLEMENTED)
+        zxid = -1;
+    size_t start = frame_begin(&c->out, xid, zxid, result);
     if (!result)
         buf_put(&c->out, body.data, body.size);
     frame_end(&c->out, start);

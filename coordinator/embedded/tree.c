@@ -173,6 +173,7 @@ void tree_init(struct tree *tree)
     plant(tree, SLICE_LITERAL("/zookeeper"), acl_open);
     plant(tree, SLICE_LITERAL("/zookeeper/config"), acl_read_only);
     plant(tree, SLICE_LITERAL("/zookeeper/quota"), acl_open);
+    tree_get(tree, SLICE_LITERAL("/zookeeper/config"))->n.acl_version = -1; /* as in ZooKeeper */
 }
 void tree_done(struct tree *tree)
 {

@@ -86,9 +86,11 @@ static void test_each_fault_has_zookeepers_code(void **state UNUSED)
     assert_int_equal(do_delete(&a, "/d", -1), ZK_NODE_NOT_EMPTY);
     assert_int_equal(do_create(&a, "/ttl", "", 5), ZK_UNIMPLEMENTED);
     assert_int_equal(do_create(&a, "/bad", "", 9), ZK_BAD_ARGUMENTS);
+    assert_int_equal(do_create(&a, NULL, "", 0), ZK_MARSHALLING_ERROR);
+    assert_int_equal(do_delete(&a, "/zookeeper/quota", -1), ZK_BAD_ARGUMENTS);
     struct buf body = {0};
     assert_int_equal(client_call(&a, 99, &body).result, ZK_UNIMPLEMENTED);
-    assert_false(a.c.closing);
+    assert_true(a.c.closing);
 }
 static void test_a_failed_write_takes_a_zxid_too(void **state UNUSED)
 {
@@ -368,6 +370,8 @@ static void test_acls_keep_others_out(void **state UNUSED)
     assert_int_equal(create_with(&a, "/x", PERM_ALL, "auth", ""), ZK_OK);
     assert_int_equal(do_create(&a, "/x/y", "", 0), ZK_OK);
     assert_int_equal(do_read(&b, OP_GET_DATA, "/x", false).result, ZK_NO_AUTH);
+    assert_int_equal(do_read(&b, OP_EXISTS, "/x", true).result, ZK_NO_AUTH);
+    assert_int_equal(core_numbers(core).watches, 0);
     assert_int_equal(do_set(&b, "/x", "", -1), ZK_NO_AUTH);
     assert_int_equal(do_create(&b, "/x/z", "", 0), ZK_NO_AUTH);
     assert_int_equal(do_delete(&b, "/x/y", -1), ZK_NO_AUTH);
