@@ -1,7 +1,9 @@
 /* What a crash leaves on disk, and what it does not. */
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -283,6 +285,38 @@ static void test_a_damaged_snapshot_is_refused(void **state UNUSED)
     }
     buf_done(&whole);
 }
+/* The disk is full at every byte: the commit fails, and what was committed before is there. */
+static void test_a_write_that_the_disk_refuses_is_not_acknowledged(void **state UNUSED)
+{
+    size_t sizes[BATCHES];
+    write_batches(sizes);
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    for (size_t limit = 1; limit < sizes[BATCHES - 1]; limit++) {
+        struct core *core = fresh_core();
+        struct store *store = NULL;
+        struct client k = {0};
+        int committed = 0, znodes = -1;
+        int64_t zxid = -1;
+        empty_dir();
+        assert_int_equal(store_open(dir, 0, core, &store), ERR_OK);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){limit, before.rlim_max}), 0);
+        client_connect(&k, core, 1000);
+        enum err e = store_commit(store, core);
+        for (; !e && committed < BATCHES; committed++) {
+            char path[8] = {'/', 'n', (char)('1' + committed), 0};
+            assert_int_equal(do_create(&k, path, "some data", 0), ZK_OK);
+            e = store_commit(store, core);
+        }
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+        assert_int_equal(e, ERR_IO);
+        client_lost(&k);
+        store_close(store);
+        core_free(core);
+        assert_int_equal(open_and_count(&znodes, &zxid), ERR_OK);
+        assert_int_equal(zxid, limit < sizes[0] ? 0 : committed);
+    }
+}
 static void test_a_directory_has_one_server(void **state UNUSED)
 {
     struct core *core = fresh_core();
@@ -301,7 +335,8 @@ static void ignore(enum trace_level level UNUSED, const char *line UNUSED, void 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
-    trace_set_sink(ignore, NULL); /* every cut says so */
+    trace_set_sink(ignore, NULL);   /* every cut says so */
+    (void)signal(SIGXFSZ, SIG_IGN); /* a full disk is played by a limit */
     const struct CMUnitTest tests[] = {
         TEST(test_a_log_cut_at_any_byte_gives_the_batches_before_it),
         TEST(test_a_torn_last_batch_of_garbage_is_cut),
@@ -311,6 +346,7 @@ int main(void)
         TEST(test_a_grown_log_is_replaced_by_a_snapshot),
         TEST(test_a_log_older_than_the_snapshot_is_passed_over),
         TEST(test_a_damaged_snapshot_is_refused),
+        TEST(test_a_write_that_the_disk_refuses_is_not_acknowledged),
         TEST(test_a_directory_has_one_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
