@@ -33,6 +33,22 @@ static enum err read_slice(const struct log_slice *slice, struct buf *ret)
     return ERR_OK;
 }
 
+/* The JVM broker has promised the slice's size before it converts; what is missing it fills with
+ * the head of a message that is too long to be whole, which every client leaves out. An answer of
+ * nothing would look like the log's end. */
+static void fill_up(struct buf *converted, size_t promised)
+{
+    if (converted->size >= promised)
+        return;
+    size_t left = promised - converted->size;
+    uint8_t head[12];
+    put_be64(head, UINT64_MAX);
+    put_be32(head + 8, (uint32_t)(left + 1 > sizeof head ? left + 1 - sizeof head : 1));
+    uint8_t *to = buf_extend(converted, left);
+    memset(to, 0, left);
+    memcpy(to, head, left < sizeof head ? left : sizeof head);
+}
+
 static enum err convert(struct fetch_part *part)
 {
     struct buf bytes = {0}, converted = {0};
@@ -41,6 +57,7 @@ static enum err convert(struct fetch_part *part)
         e = records_convert_down(buf_slice(&bytes), part->wait->newest_magic,
                                  part->asked->fetch_offset, &converted);
     if (!e) {
+        fill_up(&converted, bytes.size);
         part->converted = converted.size
                               ? arena_copy(part->wait->request->arena, buf_slice(&converted))
                               : SLICE_LITERAL("");

@@ -18,7 +18,7 @@ static int8_t newest_magic_of(int16_t api_version)
 static void resolve(struct fetch_part *part, struct broker *broker, struct arena *arena, bool by_id)
 {
     part->topic = part->asked->topic;
-    if (by_id) {
+    if (by_id && slice_is_null(part->topic)) {
         const char *name =
             metadata_topic_name(broker->metadata_cache, part->asked->topic_id, arena);
         part->topic = slice_str(name);
@@ -27,6 +27,7 @@ static void resolve(struct fetch_part *part, struct broker *broker, struct arena
             part->error = ERR_UNKNOWN_TOPIC_ID;
             return;
         }
+        fetch_session_remember_name(part->asked, part->topic);
     }
     part->error = replica_manager_find(broker->replica_manager, part->topic, part->asked->partition,
                                        &part->partition);
@@ -76,6 +77,8 @@ void fetch_read_release(struct fetch_wait *wait)
 
 static enum err check_asked(const struct fetch_part *part)
 {
+    if (part->wait->max_bytes < 0)
+        return err_note(ERR_UNKNOWN_SERVER_ERROR, "the byte limit of the request is negative");
     if (part->asked->max_bytes < 0)
         return err_note(ERR_UNKNOWN_SERVER_ERROR, "the byte limit %d is negative",
                         part->asked->max_bytes);

@@ -73,6 +73,8 @@ static void fill(struct fetch_part *part, struct fetch_response_partition_data *
             trace_error("read failed topic=%.*s partition=%d: %s", SLICE_ARG(part->topic),
                         part->asked->partition, err_sentence(part->error));
         set_error(to, error_for(part->error, part->wait->request->api_version));
+        if (part->is_unresolved)
+            to->aborted_transactions_count = 0; /* the JVM broker's other way to answer */
         return;
     }
     to->high_watermark = part->result.high_watermark;
@@ -88,8 +90,7 @@ static void fill(struct fetch_part *part, struct fetch_response_partition_data *
 
 static bool is_same_topic(const struct fetch_part *a, const struct fetch_part *b)
 {
-    return slice_equal(a->asked->topic, b->asked->topic) &&
-           uuid_equal(a->asked->topic_id, b->asked->topic_id);
+    return slice_equal(a->topic, b->topic) && uuid_equal(a->asked->topic_id, b->asked->topic_id);
 }
 
 static bool must_answer(struct fetch_part *part)

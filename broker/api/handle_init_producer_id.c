@@ -19,7 +19,8 @@ static void answer(struct request *request, enum err e, int64_t producer_id)
 /* Id and epoch come together or not at all. */
 static bool is_half_given(const struct init_producer_id_request *message)
 {
-    return (message->producer_id < 0) != (message->producer_epoch < 0);
+    return (message->producer_id == NO_PRODUCER_ID) !=
+           (message->producer_epoch == NO_PRODUCER_EPOCH);
 }
 
 void handle_init_producer_id(struct request *request)

@@ -25,7 +25,7 @@ static bool is_known_timestamp(int64_t timestamp, int16_t api_version)
         return api_version >= 8;
     case LATEST_TIERED:
         return api_version >= 9;
-    default:
+    default: /* version 0 knows none but the first two */
         return timestamp >= EARLIEST;
     }
 }
@@ -84,9 +84,8 @@ static enum err find(struct partition *partition, const struct request *request,
 {
     const struct list_offsets_request *message = request->message;
     struct log *log = NULL;
-    enum err e = partition_check(
-        partition, asked->current_leader_epoch == -1 ? -1 : asked->current_leader_epoch,
-        !may_ask_follower(message), &log);
+    enum err e =
+        partition_check(partition, asked->current_leader_epoch, !may_ask_follower(message), &log);
     if (e)
         return e;
     switch (asked->timestamp) {
@@ -119,7 +118,13 @@ static enum err find_old_style(struct partition *partition, const struct request
                                                    : asked->max_num_offsets;
     to->old_style_offsets = arena_new_array(request->arena, int64_t, room + 1);
     int32_t count = 0;
-    e = log_legacy_offsets_before(log, asked->timestamp, room, to->old_style_offsets, &count);
+    if (asked->timestamp == EARLIEST) {
+        to->old_style_offsets[0] = log_start_offset(log);
+        to->old_style_offsets_count = room > 0 ? 1 : 0;
+        return ERR_OK;
+    }
+    e = log_legacy_offsets_before(log, asked->timestamp == LATEST ? INT64_MAX : asked->timestamp,
+                                  room, to->old_style_offsets, &count);
     if (e)
         return e;
     int64_t limit = limit_for(partition, request->message);
@@ -147,12 +152,14 @@ static void answer_partition(const struct request *request, struct slice topic,
                              const asked_part *asked, answer_part *to)
 {
     struct partition *partition = NULL;
+    const struct list_offsets_request *message = request->message;
     enum err e = ERR_OK;
-    if (request->api_version >= 1 &&
-        is_named_twice(request->message, topic, asked->partition_index))
-        e = ERR_INVALID_REQUEST;
+    if (message->isolation_level != READ_UNCOMMITTED && message->isolation_level != READ_COMMITTED)
+        e = ERR_UNKNOWN_SERVER_ERROR; /* as the JVM broker, which knows no other */
     else if (request->api_version >= 1 &&
-             !is_known_timestamp(asked->timestamp, request->api_version))
+             is_named_twice(request->message, topic, asked->partition_index))
+        e = ERR_INVALID_REQUEST;
+    else if (!is_known_timestamp(asked->timestamp, request->api_version))
         e = ERR_UNSUPPORTED_VERSION;
     if (!e)
         e = replica_manager_find(request->broker->replica_manager, topic, asked->partition_index,

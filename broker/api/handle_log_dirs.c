@@ -2,6 +2,7 @@
  * KIP-827) and DeleteRecords (KIP-107). Both look at disks, so they run on a worker. */
 #include "broker/api/broker.h"
 #include "broker/api/handlers.h"
+#include "broker/wire/topic_name.h"
 #include "wire/delete_records.h"
 #include "wire/describe_log_dirs.h"
 
@@ -137,6 +138,9 @@ static enum err delete_records_of(struct request *request, struct slice topic, i
                                   int64_t offset, int64_t *ret_low_watermark)
 {
     struct partition *partition = NULL;
+    if (topic_is_internal(topic) &&
+        metadata_has_partition(request->broker->metadata_cache, topic, index))
+        return ERR_INVALID_TOPIC_EXCEPTION;
     enum err e = replica_manager_find(request->broker->replica_manager, topic, index, &partition);
     if (e)
         return e;

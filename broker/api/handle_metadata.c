@@ -6,7 +6,9 @@
 #include "broker/wire/topic_name.h"
 #include "wire/metadata.h"
 
-#define NO_AUTHORIZED_OPERATIONS INT32_MIN
+/* Bits by AclOperation: what a client without restrictions may do, and "not asked". */
+#define EVERY_TOPIC_OPERATION   3576
+#define EVERY_CLUSTER_OPERATION 8096
 
 struct metadata_work {
     struct request *request;
@@ -104,6 +106,8 @@ static void fill_topic(const struct metadata_work *work, const struct metadata_c
     to->name = arena_copy(arena, slice_str(from->name));
     to->topic_id = from->id;
     to->is_internal = topic_is_internal(to->name);
+    if (work->request->api_version >= 8 && work->message->include_topic_authorized_operations)
+        to->topic_authorized_operations = EVERY_TOPIC_OPERATION;
     to->partitions = arena_new_array(arena, struct metadata_response_metadata_response_partition,
                                      from->known_count + 1);
     for (int32_t i = 0; i < from->partitions_count; i++)
@@ -195,7 +199,7 @@ static void fill_asked_topics(struct metadata_work *work, const struct metadata_
             continue;
         int32_t place = work->response.topics_count++;
         metadata_response_metadata_response_topic_init(&work->response.topics[place]);
-        if (slice_is_null(message->topics[i].name))
+        if (!uuid_is_zero(message->topics[i].topic_id))
             fill_by_id(work, cache, message->topics[i].topic_id, place);
         else
             fill_by_name(work, cache, message->topics[i].name, place);
@@ -238,8 +242,8 @@ static void answer(struct metadata_work *work)
     work->response.cluster_id = slice_str(request->broker->cluster_id);
     work->response.controller_id = metadata_controller_id(request->broker->metadata_cache);
     if (request->api_version >= 8 && request->api_version <= 10 &&
-        !work->message->include_cluster_authorized_operations)
-        work->response.cluster_authorized_operations = NO_AUTHORIZED_OPERATIONS;
+        work->message->include_cluster_authorized_operations)
+        work->response.cluster_authorized_operations = EVERY_CLUSTER_OPERATION;
     request_answer(request, &work->response);
 }
 
@@ -252,18 +256,23 @@ static void created(void *context)
     answer(work);
 }
 
-/* Versions 10 and 11 carry ids but may not be asked by them. */
-static bool is_asked_wrongly(const struct request *request)
+/* Versions 10 and 11 carry ids but may not be asked by them; a topic with neither id nor name
+ * upsets the JVM broker. */
+static enum err check_asked(const struct request *request)
 {
     const struct metadata_request *message = request->message;
-    for (int32_t i = 0; i < message->topics_count; i++)
-        if (request->api_version < 12 &&
-            (slice_is_null(message->topics[i].name) || !uuid_is_zero(message->topics[i].topic_id)))
-            return true;
-    return false;
+    for (int32_t i = 0; i < message->topics_count; i++) {
+        bool has_id = !uuid_is_zero(message->topics[i].topic_id),
+             has_name = !slice_is_null(message->topics[i].name);
+        if (request->api_version < 12 && (has_id || !has_name))
+            return ERR_INVALID_REQUEST;
+        if (!has_id && !has_name)
+            return ERR_UNKNOWN_SERVER_ERROR;
+    }
+    return ERR_OK;
 }
 
-static void refuse(struct metadata_work *work)
+static void refuse(struct metadata_work *work, enum err e)
 {
     const struct metadata_request *message = work->message;
     work->response.topics =
@@ -272,10 +281,12 @@ static void refuse(struct metadata_work *work)
     work->response.topics_count = message->topics_count;
     for (int32_t i = 0; i < message->topics_count; i++) {
         metadata_response_metadata_response_topic_init(&work->response.topics[i]);
-        work->response.topics[i].name =
-            slice_is_null(message->topics[i].name) ? SLICE_LITERAL("") : message->topics[i].name;
+        bool may_be_null = work->request->api_version >= 12;
+        work->response.topics[i].name = slice_is_null(message->topics[i].name) && !may_be_null
+                                            ? SLICE_LITERAL("")
+                                            : message->topics[i].name;
         work->response.topics[i].topic_id = message->topics[i].topic_id;
-        work->response.topics[i].error_code = err_wire_code(ERR_INVALID_REQUEST);
+        work->response.topics[i].error_code = err_wire_code(e);
     }
     request_answer(work->request, &work->response);
 }
@@ -286,8 +297,9 @@ void handle_metadata(struct request *request)
     work->request = request;
     work->message = request->message;
     metadata_response_init(&work->response);
-    if (is_asked_wrongly(request)) {
-        refuse(work);
+    enum err e = check_asked(request);
+    if (e) {
+        refuse(work, e);
         return;
     }
     struct broker *broker = request->broker;

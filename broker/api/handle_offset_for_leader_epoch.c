@@ -17,9 +17,7 @@ static void answer_partition(const struct request *request, struct slice topic,
     enum err e =
         replica_manager_find(request->broker->replica_manager, topic, asked->partition, &partition);
     if (!e)
-        e = partition_check(partition,
-                            asked->current_leader_epoch < 0 ? -1 : asked->current_leader_epoch,
-                            true, &log);
+        e = partition_check(partition, asked->current_leader_epoch, true, &log);
     if (!e) {
         log_epoch_end(log, asked->leader_epoch, &to->leader_epoch, &to->end_offset);
         if (asked->leader_epoch == partition_leader_epoch(partition)) {

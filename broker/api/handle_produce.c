@@ -7,7 +7,10 @@
 #include "broker/api/handlers.h"
 
 #include "broker/api/leader_hint.h"
+#include "broker/base/map.h"
 #include "broker/base/trace.h"
+#include "broker/record/validate.h"
+#include "broker/wire/topic_name.h"
 #include "wire/produce.h"
 
 struct produce_wait;
@@ -16,6 +19,7 @@ struct produce_wait;
 struct produce_part {
     struct produce_response_partition_produce_response *answer;
     struct slice topic;
+    const struct produce_request_partition_produce_data *data;
     struct partition *partition; /* a reference, while something is still to be done */
     int64_t required_offset;
     bool needs_flush;
@@ -208,12 +212,6 @@ static void flush(struct request *request)
 
 /* --- appending --- */
 
-static bool is_internal_topic(struct slice name)
-{
-    return slice_equal_str(name, "__consumer_offsets") ||
-           slice_equal_str(name, "__transaction_state");
-}
-
 static void answer_record_errors(struct produce_part *part, const struct append_result *result,
                                  struct arena *arena)
 {
@@ -230,44 +228,88 @@ static void answer_record_errors(struct produce_part *part, const struct append_
     }
 }
 
-static bool is_about_records(enum err e)
+/* Where the log itself turned the records away the answer tells its start; what never came that far
+ * has none. */
+static bool tells_log_start(enum err e)
 {
-    return e == ERR_INVALID_RECORD || e == ERR_INVALID_TIMESTAMP;
+    switch (e) {
+    case ERR_CORRUPT_MESSAGE:
+    case ERR_INVALID_REQUIRED_ACKS:
+    case ERR_INVALID_TOPIC_EXCEPTION:
+    case ERR_IO:
+    case ERR_KAFKA_STORAGE_ERROR:
+    case ERR_MESSAGE_TOO_LARGE:
+    case ERR_NO_SPACE:
+    case ERR_NOT_ENOUGH_REPLICAS:
+    case ERR_NOT_LEADER_OR_FOLLOWER:
+    case ERR_RECORD_LIST_TOO_LARGE:
+    case ERR_UNKNOWN_TOPIC_OR_PARTITION:
+        return false;
+    default:
+        return true;
+    }
 }
 
-static void append(struct produce_part *part, struct request *request, struct slice topic,
-                   const struct produce_request_partition_produce_data *data)
+static void answer_log_error(struct produce_part *part, enum err e,
+                             const struct append_result *result)
 {
-    const struct produce_request *message = message_of(request);
-    struct append_result result = {0};
-    enum err e = ERR_OK;
-    if (message->acks < ACKS_ALL || message->acks > ACKS_LEADER)
-        e = ERR_INVALID_REQUIRED_ACKS;
-    else if (is_internal_topic(topic) && !slice_equal_str(request->client_id, "__admin_client"))
-        e = ERR_INVALID_TOPIC_EXCEPTION;
-    if (!e)
-        e = replica_manager_find(request->broker->replica_manager, topic, data->index,
-                                 &part->partition);
-    if (!e)
-        e = partition_append(part->partition, (uint8_t *)data->records.bytes.data,
-                             data->records.bytes.size, message->acks, APPEND_CLIENT,
-                             request->api_version, request->arena, &result, &part->required_offset);
+    struct arena *arena = part->wait->request->arena;
     set_error(part, e);
-    if (is_about_records(e)) {
-        answer_record_errors(part, &result, request->arena);
-        part->answer->error_message =
-            slice_str(arena_printf(request->arena, "%s", err_sentence(e)));
+    struct log *log = part->partition ? partition_log(part->partition) : NULL;
+    if (log && tells_log_start(e))
+        part->answer->log_start_offset = log_start_offset(log);
+    if (result->record_errors_count) {
+        answer_record_errors(part, result, arena);
+        part->answer->error_message = arena_copy(arena, slice_str(err_sentence(e)));
     }
     if (e == ERR_IO || e == ERR_NO_SPACE)
-        trace_warn("append failed topic=%.*s partition=%d: %s", SLICE_ARG(topic), data->index,
-                   err_sentence(e));
+        trace_warn("append failed topic=%.*s partition=%d: %s", SLICE_ARG(part->topic),
+                   part->data->index, err_sentence(e));
+}
+
+/* What is checked before the log is asked, in the JVM broker's order. */
+static enum err check_part(struct produce_part *part)
+{
+    const struct request *request = part->wait->request;
+    const struct produce_request *message = message_of(request);
+    if (!metadata_has_partition(request->broker->metadata_cache, part->topic, part->data->index))
+        return ERR_UNKNOWN_TOPIC_OR_PARTITION;
+    enum err e = records_check_version(part->data->records.bytes, request->api_version);
     if (e)
+        return e;
+    if (message->acks < ACKS_ALL || message->acks > ACKS_LEADER)
+        return ERR_INVALID_REQUIRED_ACKS;
+    if (topic_is_internal(part->topic) && !slice_equal_str(request->client_id, "__admin_client"))
+        return ERR_INVALID_TOPIC_EXCEPTION;
+    return replica_manager_find(request->broker->replica_manager, part->topic, part->data->index,
+                                &part->partition);
+}
+
+static void append(struct produce_part *part)
+{
+    struct request *request = part->wait->request;
+    struct append_result result = {0};
+    enum err e = check_part(part);
+    if (e) {
+        set_error(part, e);
         return;
+    }
+    e = partition_append(part->partition, (uint8_t *)(uintptr_t)part->data->records.bytes.data,
+                         part->data->records.bytes.size, message_of(request)->acks, APPEND_CLIENT,
+                         request->api_version, request->arena, &result, &part->required_offset);
+    if (e) {
+        answer_log_error(part, e, &result);
+        return;
+    }
     part->answer->base_offset = result.base_offset;
     part->answer->log_append_time_ms = result.log_append_time_ms;
     part->answer->log_start_offset = result.log_start_offset;
     part->needs_flush = result.needs_flush;
 }
+
+/* --- the parts of a request --- */
+
+#define FEW_PARTS 16 /* up to this many are searched one by one */
 
 static int32_t count_parts(const struct produce_request *message)
 {
@@ -277,41 +319,112 @@ static int32_t count_parts(const struct produce_request *message)
     return count;
 }
 
-/* The answer mirrors the request's topics and partitions. Returns whether some part must be
- * flushed. */
-static bool append_all(struct produce_wait *wait)
+static bool is_same_part(const struct produce_part *part, struct slice topic, int32_t index)
 {
-    struct request *request = wait->request;
-    const struct produce_request *message = message_of(request);
-    struct arena *arena = request->arena;
-    struct produce_response *response = &wait->response;
-    produce_response_init(response);
-    response->responses_count = message->topic_data_count;
-    response->responses = arena_new_array(arena, struct produce_response_topic_produce_response,
-                                          message->topic_data_count + 1);
-    wait->parts = arena_new_array(arena, struct produce_part, count_parts(message) + 1);
-    bool needs_flush = false;
+    return part->data->index == index && slice_equal(part->topic, topic);
+}
+
+/* A partition may be named twice: the last one counts, in the place of the first. */
+static struct produce_part *part_of(struct produce_wait *wait, struct map *seen, struct slice topic,
+                                    int32_t index)
+{
+    if (wait->parts_count < FEW_PARTS) {
+        for (int32_t i = 0; i < wait->parts_count; i++)
+            if (is_same_part(&wait->parts[i], topic, index))
+                return &wait->parts[i];
+        return &wait->parts[wait->parts_count++];
+    }
+    uint8_t key[256 + sizeof index];
+    size_t size = topic.size < 256 ? topic.size : 256;
+    memcpy(key, &index, sizeof index);
+    memcpy(key + sizeof index, topic.data, size);
+    struct slice whole = slice_of(key, sizeof index + size);
+    struct produce_part *part = map_get(seen, whole);
+    if (!part) {
+        part = &wait->parts[wait->parts_count++];
+        map_put(seen, whole, part);
+    }
+    return part;
+}
+
+static void gather_parts(struct produce_wait *wait)
+{
+    const struct produce_request *message = message_of(wait->request);
+    int32_t count = count_parts(message);
+    struct map seen = {0};
+    wait->parts = arena_new_array(wait->request->arena, struct produce_part, count + 1);
     for (int32_t t = 0; t < message->topic_data_count; t++) {
         const struct produce_request_topic_produce_data *topic = &message->topic_data[t];
-        struct produce_response_topic_produce_response *to = &response->responses[t];
-        to->name = topic->name;
-        to->partition_responses_count = topic->partition_data_count;
-        to->partition_responses =
-            arena_new_array(arena, struct produce_response_partition_produce_response,
-                            topic->partition_data_count + 1);
         for (int32_t i = 0; i < topic->partition_data_count; i++) {
-            struct produce_part *part = &wait->parts[wait->parts_count++];
-            part->answer = &to->partition_responses[i];
-            produce_response_partition_produce_response_init(part->answer);
-            part->answer->index = topic->partition_data[i].index;
+            struct produce_part *part =
+                part_of(wait, &seen, topic->name, topic->partition_data[i].index);
             part->topic = topic->name;
+            part->data = &topic->partition_data[i];
             part->wait = wait;
             part->waiter.moved = moved;
-            append(part, request, topic->name, &topic->partition_data[i]);
-            needs_flush |= part->needs_flush;
         }
     }
-    return needs_flush;
+    map_done(&seen);
+}
+
+/* One topic of the answer for each that has parts, in the order in which they came. */
+static void lay_out_answer(struct produce_wait *wait)
+{
+    struct arena *arena = wait->request->arena;
+    struct produce_response *response = &wait->response;
+    produce_response_init(response);
+    size_t room = (size_t)wait->parts_count + 1;
+    response->responses =
+        arena_new_array(arena, struct produce_response_topic_produce_response, room);
+    bool *is_placed = arena_new_array(arena, bool, room);
+    for (int32_t i = 0; i < wait->parts_count; i++) {
+        if (is_placed[i])
+            continue;
+        struct produce_response_topic_produce_response *topic =
+            &response->responses[response->responses_count++];
+        topic->name = wait->parts[i].topic;
+        topic->partition_responses = arena_new_array(
+            arena, struct produce_response_partition_produce_response, room - (size_t)i);
+        for (int32_t k = i; k < wait->parts_count; k++) {
+            struct produce_part *part = &wait->parts[k];
+            if (is_placed[k] || !slice_equal(part->topic, topic->name))
+                continue;
+            is_placed[k] = true;
+            part->answer = &topic->partition_responses[topic->partition_responses_count++];
+            produce_response_partition_produce_response_init(part->answer);
+            part->answer->index = part->data->index;
+        }
+    }
+}
+
+/* --- the request as a whole --- */
+
+/* What the first batch of each part says, as the JVM broker looks before anything else:
+ * CORRUPT_MESSAGE where it is no batch at all; transactional records need a transactional id. */
+static enum err look_at_first_batches(const struct produce_wait *wait)
+{
+    bool has_id = !slice_is_null(message_of(wait->request)->transactional_id);
+    for (int32_t i = 0; i < wait->parts_count; i++) {
+        struct batch_info info;
+        enum err e = batch_peek(wait->parts[i].data->records.bytes, &info);
+        if (e == ERR_CORRUPT_MESSAGE)
+            return e;
+        bool is_whole = !e && (size_t)info.size_bytes <= wait->parts[i].data->records.bytes.size;
+        if (is_whole && info.magic >= 2 && (info.attributes & BATCH_TRANSACTIONAL) && !has_id)
+            return ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+    }
+    return ERR_OK;
+}
+
+static void refuse_all(struct produce_wait *wait, enum err e)
+{
+    for (int32_t i = 0; i < wait->parts_count; i++) {
+        set_error(&wait->parts[i], e);
+        if (e == ERR_CORRUPT_MESSAGE)
+            wait->parts[i].answer->error_message =
+                arena_copy(wait->request->arena, slice_str(err_sentence(e)));
+    }
+    answer(wait);
 }
 
 void handle_produce(struct request *request)
@@ -319,7 +432,19 @@ void handle_produce(struct request *request)
     struct produce_wait *wait = arena_alloc(request->arena, sizeof *wait);
     wait->request = request;
     request->waiting = wait;
-    if (append_all(wait))
+    gather_parts(wait);
+    lay_out_answer(wait);
+    enum err e = look_at_first_batches(wait);
+    if (e) {
+        refuse_all(wait, e);
+        return;
+    }
+    bool needs_flush = false;
+    for (int32_t i = 0; i < wait->parts_count; i++) {
+        append(&wait->parts[i]);
+        needs_flush |= wait->parts[i].needs_flush;
+    }
+    if (needs_flush)
         request_to_worker(request, flush);
     else
         acks_or_answer(request);

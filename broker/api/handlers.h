@@ -28,5 +28,6 @@ void handle_create_partitions(struct request *request);
 void handle_create_topics(struct request *request);
 void handle_delete_topics(struct request *request);
 void handle_describe_configs(struct request *request);
+void handle_leader_and_isr_with_settings(struct request *request);
 void handle_incremental_alter_configs(struct request *request);
 void handle_update_features(struct request *request);

@@ -120,8 +120,7 @@ static void answer_duplicate(struct log *log, const struct producer_batch *batch
     ret->base_offset = batch->last_offset - batch->offset_delta;
     ret->last_offset = batch->last_offset;
     ret->log_start_offset = log_start_offset(log);
-    if (log->config.timestamp_type == TIMESTAMP_LOG_APPEND)
-        ret->log_append_time_ms = batch->timestamp_ms;
+    ret->log_append_time_ms = batch->timestamp_ms; /* with CreateTime too, as the JVM broker does */
 }
 
 static enum err bounds_of(struct slice records, struct batch_info *ret_first,

@@ -458,7 +458,8 @@ void log_manager_dir_view(struct log_manager *manager, int index, struct log_dir
 {
     const struct log_dir *dir = &manager->dirs[index];
     struct statvfs fs;
-    *ret = (struct log_dir_view){.path = dir->path,
+    *ret = (struct log_dir_view){.dir = dir,
+                                 .path = dir->path,
                                  .directory_id = dir->meta.directory_id,
                                  .is_online = atomic_load(&dir->is_online),
                                  .total_bytes = -1,

@@ -3,6 +3,8 @@
 
 #include <zlib.h>
 
+#include "broker/record/compress.h"
+
 static void put_sized(struct buf *out, struct slice s)
 {
     buf_put_be32(out, s.data ? (uint32_t)s.size : UINT32_MAX);
@@ -28,48 +30,63 @@ static void put_message(struct buf *out, int8_t magic, int64_t offset, int8_t at
              (uint32_t)crc32(0, message + BATCH_MAGIC_AT, (uInt)(size - BATCH_MAGIC_AT)));
 }
 
-/* A wrapper's inner offsets are relative in format 1, absolute in format 0. */
+/* A wrapper's inner offsets are relative in format 1, absolute in format 0. The inner messages are
+ * compressed as they come. */
 struct conversion {
     int8_t magic;
     enum codec codec;
     int8_t attributes; /* the timestamp type, format 1 */
     int64_t fetch_offset;
-    struct buf inner;
+    struct squeezer *squeezer; /* once there is an inner message */
+    struct buf inner, squeezed;
     int64_t first_offset, last_offset, max_timestamp;
-    int32_t count;
 };
 
-static void add(struct conversion *c, struct buf *out, int64_t offset, int64_t timestamp_ms,
-                struct slice key, struct slice value)
+static enum err begin_wrapper(struct conversion *c, int64_t first_offset)
 {
-    if (c->codec == CODEC_NONE) {
-        if (offset >= c->fetch_offset)
-            put_message(out, c->magic, offset, c->attributes, timestamp_ms, key, value);
-        return;
-    }
-    if (c->count++ == 0)
-        c->first_offset = offset;
+    enum { ZLIB_DEFAULT_LEVEL = -1 };
+    c->first_offset = first_offset;
+    return squeezer_open(c->codec, c->codec == CODEC_GZIP ? ZLIB_DEFAULT_LEVEL : 1, c->magic,
+                         &c->squeezed, &c->squeezer);
+}
+
+static enum err add_inner(struct conversion *c, int64_t offset, int64_t timestamp_ms,
+                          struct slice key, struct slice value)
+{
+    enum err e = c->squeezer ? ERR_OK : begin_wrapper(c, offset);
+    if (e)
+        return e;
     c->last_offset = offset;
     if (timestamp_ms > c->max_timestamp)
         c->max_timestamp = timestamp_ms;
+    c->inner.size = 0;
     put_message(&c->inner, c->magic, c->magic >= 1 ? offset - c->first_offset : offset,
                 c->attributes, timestamp_ms, key, value);
+    return squeezer_put(c->squeezer, buf_slice(&c->inner));
 }
 
-static enum err finish(struct conversion *c, struct buf *out)
+static enum err add(struct conversion *c, struct buf *out, int64_t offset, int64_t timestamp_ms,
+                    struct slice key, struct slice value)
 {
-    enum err e = ERR_OK;
-    if (c->count) {
-        enum { DEFAULT_GZIP_LEVEL = -1 };
-        struct buf squeezed = {0};
-        e = records_compress(c->codec, c->codec == CODEC_GZIP ? DEFAULT_GZIP_LEVEL : 1, c->magic,
-                             buf_slice(&c->inner), &squeezed);
-        if (!e)
-            put_message(out, c->magic, c->last_offset, (int8_t)(c->attributes | (int8_t)c->codec),
-                        c->max_timestamp, SLICE_NULL, buf_slice(&squeezed));
-        buf_done(&squeezed);
-    }
+    if (c->codec != CODEC_NONE)
+        return add_inner(c, offset, timestamp_ms, key, value);
+    if (offset >= c->fetch_offset)
+        put_message(out, c->magic, offset, c->attributes, timestamp_ms, key, value);
+    return ERR_OK;
+}
+
+/* Also after a failure, `before`: then only what is held goes. */
+static enum err finish(struct conversion *c, enum err before, struct buf *out)
+{
+    enum err e = before;
+    if (!e && c->squeezer)
+        e = squeezer_finish(c->squeezer);
+    if (!e && c->squeezer)
+        put_message(out, c->magic, c->last_offset, (int8_t)(c->attributes | (int8_t)c->codec),
+                    c->max_timestamp, SLICE_NULL, buf_slice(&c->squeezed));
+    squeezer_free(c->squeezer);
     buf_done(&c->inner);
+    buf_done(&c->squeezed);
     return e;
 }
 
@@ -89,10 +106,10 @@ static enum err convert_batch(const uint8_t *batch, int8_t magic, int64_t fetch_
         return e;
     struct record record;
     while (!(e = record_reader_next(&reader, &record)))
-        add(&c, out, record.offset, record.timestamp_ms, record.key, record.value);
+        if ((e = add(&c, out, record.offset, record.timestamp_ms, record.key, record.value)))
+            break;
     record_reader_close(&reader);
-    enum err finished = finish(&c, out);
-    return e == ERR_NOT_FOUND ? finished : e;
+    return finish(&c, e == ERR_NOT_FOUND ? ERR_OK : e, out);
 }
 
 struct legacy_conversion {
@@ -103,8 +120,7 @@ struct legacy_conversion {
 static enum err add_legacy(void *context, const struct legacy_message *message)
 {
     struct legacy_conversion *l = context;
-    add(&l->c, l->out, message->offset, message->timestamp_ms, message->key, message->value);
-    return ERR_OK;
+    return add(&l->c, l->out, message->offset, message->timestamp_ms, message->key, message->value);
 }
 
 static enum err convert_legacy(const uint8_t *message, int8_t magic, int64_t fetch_offset,
@@ -118,8 +134,7 @@ static enum err convert_legacy(const uint8_t *message, int8_t magic, int64_t fet
         .out = out,
     };
     enum err e = legacy_message_each(message, add_legacy, &l);
-    enum err finished = finish(&l.c, out);
-    return e ? e : finished;
+    return finish(&l.c, e, out);
 }
 
 enum err records_convert_down(struct slice bytes, int8_t magic, int64_t fetch_offset,

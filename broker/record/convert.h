@@ -7,6 +7,6 @@
 
 /* Append the conversion of all whole batches in `bytes`. Batches that are old enough already are
  * copied. Errors: UNSUPPORTED_COMPRESSION_TYPE, the first convertible batch is zstd (a later one
- * ends the conversion before it); those of reading a batch. */
+ * ends the conversion before it); those of reading a batch. On error `out` may have grown. */
 MUST_USE enum err records_convert_down(struct slice bytes, int8_t magic, int64_t fetch_offset,
                                        struct buf *out);

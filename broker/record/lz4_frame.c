@@ -6,10 +6,9 @@
 
 #include "broker/record/xxhash32.h"
 
-#define MAGIC               0x184d2204u
-#define WRITTEN_BLOCK_BYTES (64 << 10)
-#define WRITTEN_BLOCK_ID    4
-#define STORED_PLAIN        0x80000000u
+#define MAGIC            0x184d2204u
+#define WRITTEN_BLOCK_ID 4
+#define STORED_PLAIN     0x80000000u
 
 enum flag {
     FLAG_VERSION = 0x40,
@@ -42,7 +41,7 @@ static enum err bad(const char *why)
 
 static enum err too_soon(void)
 {
-    return err_note(ERR_INVALID_RECORD, "the lz4 stream ends too soon");
+    return bad("it ends too soon");
 }
 
 enum err lz4_frame_open(struct lz4_frame *frame, int8_t magic, struct slice *input)
@@ -114,7 +113,13 @@ enum err lz4_frame_next(struct lz4_frame *frame, struct slice *input, struct buf
 
 /* --- writing --- */
 
-static void write_head(int8_t magic, struct buf *out)
+size_t lz4_frame_state_bytes(void)
+{
+    int high = LZ4_sizeofStateHC(), fast = LZ4_sizeofState();
+    return (size_t)(high > fast ? high : fast);
+}
+
+void lz4_frame_begin(int8_t magic, struct buf *out)
 {
     size_t start = out->size;
     put_le32(out, MAGIC);
@@ -125,15 +130,20 @@ static void write_head(int8_t magic, struct buf *out)
     buf_put_u8(out, sum);
 }
 
-static void write_block(struct slice block, int level, struct buf *out)
+static int squeeze(void *state, struct slice block, int level, char *place, int room)
+{
+    const char *from = (const char *)block.data;
+    int size = (int)block.size;
+    return level > 1 ? LZ4_compress_HC_extStateHC(state, from, place, size, room, level)
+                     : LZ4_compress_fast_extState(state, from, place, size, room, 1);
+}
+
+void lz4_frame_block(void *state, struct slice block, int level, struct buf *out)
 {
     size_t start = out->size;
     int room = LZ4_compressBound((int)block.size);
     uint8_t *place = buf_extend(out, 4 + (size_t)room);
-    int length = level > 1 ? LZ4_compress_HC((const char *)block.data, (char *)place + 4,
-                                             (int)block.size, room, level)
-                           : LZ4_compress_default((const char *)block.data, (char *)place + 4,
-                                                  (int)block.size, room);
+    int length = squeeze(state, block, level, (char *)place + 4, room);
     out->size = start;
     if (length > 0 && (size_t)length < block.size) {
         put_le32(out, (uint32_t)length);
@@ -144,13 +154,7 @@ static void write_block(struct slice block, int level, struct buf *out)
     buf_put_slice(out, block);
 }
 
-enum err lz4_frame_write(struct slice bytes, int level, int8_t magic, struct buf *out)
+void lz4_frame_end(struct buf *out)
 {
-    write_head(magic, out);
-    for (size_t at = 0; at < bytes.size; at += WRITTEN_BLOCK_BYTES) {
-        size_t size = bytes.size - at < WRITTEN_BLOCK_BYTES ? bytes.size - at : WRITTEN_BLOCK_BYTES;
-        write_block(slice_of(bytes.data + at, size), level, out);
-    }
     put_le32(out, 0);
-    return ERR_OK;
 }

@@ -12,10 +12,16 @@ struct lz4_frame {
     bool has_block_checksum, has_content_checksum, is_done;
 };
 
-/* Both move `input` past what they read. Errors: ERR_UNKNOWN_SERVER_ERROR, ERR_INVALID_RECORD (it
- * ends too soon). */
+/* Both move `input` past what they read. Errors: ERR_UNKNOWN_SERVER_ERROR. */
 MUST_USE enum err lz4_frame_open(struct lz4_frame *frame, int8_t magic, struct slice *input);
 /* The next block into `window`, replacing what was there. */
 MUST_USE enum err lz4_frame_next(struct lz4_frame *frame, struct slice *input, struct buf *window);
-/* Append a whole frame. level 1 to 17 (above 1: the high-compression encoder). */
-MUST_USE enum err lz4_frame_write(struct slice bytes, int level, int8_t magic, struct buf *out);
+
+/* Writing, in pieces: begin, blocks of at most LZ4_WRITTEN_BLOCK_BYTES, end. All append. The state
+ * is memory of lz4_frame_state_bytes(), its contents not looked at. level 1 to 17: above 1 the
+ * high-compression encoder, which takes 12 for all beyond. */
+#define LZ4_WRITTEN_BLOCK_BYTES (64 << 10)
+size_t lz4_frame_state_bytes(void);
+void lz4_frame_begin(int8_t magic, struct buf *out);
+void lz4_frame_block(void *state, struct slice block, int level, struct buf *out);
+void lz4_frame_end(struct buf *out);

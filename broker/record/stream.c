@@ -10,9 +10,11 @@
 #include "broker/record/lz4_frame.h"
 #include "broker/record/xxhash32.h"
 
-#define WINDOW_BYTES      (64 << 10)
-#define GZIP_WINDOW_BITS  (15 + 16) /* a gzip head is asked for */
-#define SNAPPY_MOST_RATIO 32        /* a copy of 64 bytes takes 3: a length beyond this is a lie */
+#define WINDOW_BYTES            (64 << 10)
+#define GZIP_WINDOW_BITS        (15 + 16) /* a gzip head is asked for */
+#define ZSTD_KEPT_BYTES         (4 << 20) /* of a context: that of the usual levels and no more */
+#define GZIP_LEAST_MEMBER_BYTES 18
+#define SNAPPY_MOST_RATIO       32 /* a copy of 64 bytes takes 3: a length beyond this is a lie */
 
 static const uint8_t xerial_magic[] = {0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0};
 #define XERIAL_HEAD_BYTES 16 /* magic, version, least compatible version */
@@ -22,9 +24,11 @@ struct inflater {
     struct slice input; /* what is left of it */
     struct buf window;
     bool is_done;
+    const char *failure; /* why nothing more can be read, once that is found */
 
     z_stream gzip;
-    bool has_gzip, is_gzip_fresh;
+    gz_header gzip_head;
+    bool has_gzip, is_gzip_later; /* a member behind the first */
     ZSTD_DCtx *zstd;
     size_t zstd_hint; /* 0: at a frame's end */
     bool is_snappy_bare;
@@ -73,15 +77,20 @@ static void inflater_give_back(struct inflater *inflater)
 {
     if (inflater->window.capacity > 4 * WINDOW_BYTES)
         buf_done(&inflater->window);
+    if (ZSTD_sizeof_DCtx(inflater->zstd) > ZSTD_KEPT_BYTES) { /* NULL has no size */
+        ZSTD_freeDCtx(inflater->zstd);
+        inflater->zstd = NULL;
+    }
     if (pthread_getspecific(spare_key))
         inflater_free(inflater);
     else
         pthread_setspecific(spare_key, inflater);
 }
 
-static enum err cannot_inflate(const struct inflater *inflater, const char *why)
+static enum err cannot_inflate(struct inflater *inflater, const char *why)
 {
     static const char *const names[] = {"none", "gzip", "snappy", "lz4", "zstd"};
+    inflater->failure = why;
     return err_note(ERR_UNKNOWN_SERVER_ERROR, "the %s stream cannot be read: %s",
                     names[inflater->codec], why);
 }
@@ -98,13 +107,24 @@ static enum err gzip_open(struct inflater *inflater)
     if (status != Z_OK)
         return ERR_NO_MEMORY;
     inflater->has_gzip = true;
+    inflater->is_gzip_later = false;
     return ERR_OK;
 }
 
+/* A member may follow the one that ended. The JVM's reader tries when more than a head and a
+ * trailer are left, and takes whatever is no member for the end. */
 static bool gzip_next_member(struct inflater *inflater)
 {
-    return inflater->input.size >= 2 && inflater->input.data[0] == 0x1f &&
-           inflater->input.data[1] == 0x8b && inflateReset(&inflater->gzip) == Z_OK;
+    if (inflater->input.size <= GZIP_LEAST_MEMBER_BYTES || inflateReset(&inflater->gzip) != Z_OK)
+        return false;
+    inflater->gzip_head = (gz_header){0};
+    inflater->is_gzip_later = true;
+    return inflateGetHeader(&inflater->gzip, &inflater->gzip_head) == Z_OK;
+}
+
+static bool gzip_is_no_member(const struct inflater *inflater)
+{
+    return inflater->is_gzip_later && inflater->gzip_head.done != 1;
 }
 
 static enum err gzip_fill(struct inflater *inflater)
@@ -119,29 +139,41 @@ static enum err gzip_fill(struct inflater *inflater)
     inflater->window.size = WINDOW_BYTES - z->avail_out;
     if (status == Z_STREAM_END)
         inflater->is_done = !gzip_next_member(inflater);
-    else if (status == Z_BUF_ERROR || (status == Z_OK && inflater->window.size == 0))
-        return err_note(ERR_INVALID_RECORD, "the gzip stream ends too soon");
-    else if (status != Z_OK)
+    else if (status == Z_OK && inflater->window.size)
+        return ERR_OK;
+    else if (gzip_is_no_member(inflater))
+        inflater->is_done = true;
+    else if (status == Z_BUF_ERROR || status == Z_OK)
+        return cannot_inflate(inflater, "it ends too soon");
+    else
         return cannot_inflate(inflater, z->msg ? z->msg : "bad data");
     return ERR_OK;
 }
 
 /* --- snappy --- */
 
-static enum err snappy_open(struct inflater *inflater)
-{
-    inflater->is_snappy_bare = inflater->input.size < XERIAL_HEAD_BYTES ||
-                               memcmp(inflater->input.data, xerial_magic, sizeof xerial_magic) != 0;
-    if (!inflater->is_snappy_bare)
-        inflater->input = slice_of(inflater->input.data + XERIAL_HEAD_BYTES,
-                                   inflater->input.size - XERIAL_HEAD_BYTES);
-    return ERR_OK;
-}
-
 static bool is_xerial_head(struct slice input)
 {
     return input.size >= XERIAL_HEAD_BYTES &&
            memcmp(input.data, xerial_magic, sizeof xerial_magic) == 0;
+}
+
+static void skip_xerial_head(struct inflater *inflater)
+{
+    inflater->input = slice_of(inflater->input.data + XERIAL_HEAD_BYTES,
+                               inflater->input.size - XERIAL_HEAD_BYTES);
+}
+
+static enum err snappy_open(struct inflater *inflater)
+{
+    if (inflater->input.size == 0)
+        return cannot_inflate(inflater, "it is empty");
+    inflater->is_snappy_bare = !is_xerial_head(inflater->input);
+    if (!inflater->is_snappy_bare)
+        skip_xerial_head(inflater);
+    else if (inflater->input.size == 0)
+        return cannot_inflate(inflater, "it is empty");
+    return ERR_OK;
 }
 
 static enum err snappy_block(struct inflater *inflater, struct slice block)
@@ -150,12 +182,11 @@ static enum err snappy_block(struct inflater *inflater, struct slice block)
     if (snappy_uncompressed_length((const char *)block.data, block.size, &length) != SNAPPY_OK ||
         length > block.size * SNAPPY_MOST_RATIO)
         return cannot_inflate(inflater, "a block has no right length");
-    inflater->window.size = 0;
-    buf_extend(&inflater->window, length ? length : 1);
-    inflater->window.size = length;
+    buf_reserve(&inflater->window, length + 1);
     if (snappy_uncompress((const char *)block.data, block.size, (char *)inflater->window.data,
                           &length) != SNAPPY_OK)
         return cannot_inflate(inflater, "a block is damaged");
+    inflater->window.size = length;
     return ERR_OK;
 }
 
@@ -168,17 +199,14 @@ static enum err snappy_fill(struct inflater *inflater)
         return block.size ? snappy_block(inflater, block) : ERR_OK;
     }
     while (is_xerial_head(inflater->input)) /* streams put one behind the other */
-        inflater->input = slice_of(inflater->input.data + XERIAL_HEAD_BYTES,
-                                   inflater->input.size - XERIAL_HEAD_BYTES);
-    if (inflater->input.size == 0) {
+        skip_xerial_head(inflater);
+    if (inflater->input.size < 4) { /* a few bytes too many are not looked at */
         inflater->is_done = true;
         return ERR_OK;
     }
-    if (inflater->input.size < 4)
-        return err_note(ERR_INVALID_RECORD, "the snappy stream ends too soon");
     uint32_t size = get_be32(inflater->input.data);
     if (size > inflater->input.size - 4)
-        return err_note(ERR_INVALID_RECORD, "a snappy block ends too soon");
+        return cannot_inflate(inflater, "a block ends too soon");
     block = slice_of(inflater->input.data + 4, size);
     inflater->input = slice_of(block.data + size, inflater->input.size - 4 - size);
     return snappy_block(inflater, block);
@@ -215,13 +243,13 @@ static enum err zstd_fill(struct inflater *inflater)
         return ERR_OK;
     }
     size_t hint = ZSTD_decompressStream(inflater->zstd, &out, &in);
+    inflater->window.size = out.pos;
     if (ZSTD_isError(hint))
         return cannot_inflate(inflater, ZSTD_getErrorName(hint));
     inflater->zstd_hint = hint;
     inflater->input = slice_of(inflater->input.data + in.pos, in.size - in.pos);
-    inflater->window.size = out.pos;
     if (in.size == in.pos && out.pos == 0 && hint != 0)
-        return err_note(ERR_INVALID_RECORD, "the zstd stream ends too soon");
+        return cannot_inflate(inflater, "it ends too soon");
     return ERR_OK;
 }
 
@@ -255,6 +283,7 @@ enum err stream_open(struct stream *stream, enum codec codec, int8_t magic, stru
     inflater->codec = codec;
     inflater->input = bytes;
     inflater->is_done = false;
+    inflater->failure = NULL;
     inflater->window.size = 0;
     buf_reserve(&inflater->window, WINDOW_BYTES);
     stream->inflater = inflater;
@@ -291,14 +320,17 @@ enum err stream_refill(struct stream *stream)
     struct inflater *inflater = stream->inflater;
     if (!inflater)
         return ERR_OK;
-    enum err e = ERR_OK;
     stream->at = stream->end = inflater->window.data;
-    while (!e && stream->at == stream->end && !inflater->is_done) {
-        e = fill(inflater);
+    while (stream->at == stream->end && !inflater->is_done) {
+        if (inflater->failure)
+            return cannot_inflate(inflater, inflater->failure);
+        enum err e = fill(inflater);
+        if (e && inflater->window.size == 0)
+            return e;
         stream->at = inflater->window.data;
-        stream->end = stream->at + (e ? 0 : inflater->window.size);
+        stream->end = stream->at + inflater->window.size;
     }
-    return e;
+    return ERR_OK;
 }
 
 static enum err ends_too_soon(void)

@@ -22,8 +22,9 @@ MUST_USE enum err stream_open(struct stream *stream, enum codec codec, int8_t ma
                               struct slice bytes);
 void stream_close(struct stream *stream);
 
-/* Read exactly `size` bytes. ERR_INVALID_RECORD, the stream ends before; ERR_UNKNOWN_SERVER_ERROR,
- * it cannot be inflated. */
+/* Read exactly `size` bytes. ERR_INVALID_RECORD, the stream ends before (as it should, at a frame's
+ * end); ERR_UNKNOWN_SERVER_ERROR, it cannot be inflated, or is cut. What came before the damage is
+ * read first. */
 MUST_USE enum err stream_read(struct stream *stream, void *ret, size_t size);
 MUST_USE enum err stream_skip(struct stream *stream, size_t size);
 
@@ -35,7 +36,3 @@ MUST_USE enum err stream_refill(struct stream *stream);
 
 /* Everything, at most `limit` bytes. ERR_MESSAGE_TOO_LARGE beyond. */
 MUST_USE enum err stream_read_all(struct stream *stream, size_t limit, struct buf *ret);
-
-/* level: as compression.<codec>.level. Appends. ERR_NO_MEMORY. */
-MUST_USE enum err records_compress(enum codec codec, int level, int8_t magic, struct slice bytes,
-                                   struct buf *out);

@@ -3,7 +3,15 @@
  * leader epoch and timestamps, and rewrite only where a setting or an old format demands it.
  *
  * In place: one batch of format 2 in the codec that is wanted. Rebuilt into a new batch: another
- * codec is wanted, the inner offsets of a compressed batch have gaps, or the format is 0 or 1. */
+ * codec is wanted, or the format is 0 or 1. Half a batch behind whole ones is dropped.
+ *
+ * Where the JVM broker stores what no reader could read (a record in a compressed batch whose own
+ * length is wrong), this one says INVALID_RECORD. Where it fails itself, it says
+ * UNKNOWN_SERVER_ERROR, and so do we: bytes that do not inflate, codec 5 to 7, compressed batches
+ * whose inner offsets are not 0, 1, 2…, and negative timestamps or epochs that would be rewritten.
+ *
+ * Memory: a window, the largest record when rebuilding, and what is written, which
+ * max_message_bytes bounds, however far a batch inflates. */
 #pragma once
 
 #include "broker/base/arena.h"
@@ -39,13 +47,22 @@ struct validate_result {
     struct slice records;       /* to be written: in place, or in the arena */
     int64_t log_append_time_ms; /* NO_TIMESTAMP with CreateTime */
     int32_t record_count;
-    struct validate_error *errors; /* of records; ERR_INVALID_RECORD or ERR_INVALID_TIMESTAMP */
+    struct validate_error *errors; /* of records; with INVALID_RECORD or INVALID_TIMESTAMP */
     int32_t errors_count;
 };
 
-/* Errors: CORRUPT_MESSAGE, INVALID_RECORD, INVALID_TIMESTAMP, MESSAGE_TOO_LARGE,
- * UNSUPPORTED_COMPRESSION_TYPE, UNKNOWN_SERVER_ERROR (codec 5 to 7, or what does not inflate),
- * NO_MEMORY. Threads: any. */
+/* What a client may send in this version of Produce, before anything else is looked at: from
+ * version 3 on exactly one batch, of format 2. Errors: INVALID_RECORD,
+ * UNSUPPORTED_COMPRESSION_TYPE, UNKNOWN_SERVER_ERROR (codec 5 to 7), CORRUPT_MESSAGE. Threads: any.
+ */
+MUST_USE enum err records_check_version(struct slice records, int16_t api_version);
+
+/* No whole batch: ERR_OK with records of size 0. What is stored is one batch of format 2, so
+ * batch_peek() on ret->records tells its offsets, timestamps and producer. On error the input may
+ * be read again, as it was; ret->errors is set when single records were refused.
+ *
+ * Errors: CORRUPT_MESSAGE, INVALID_RECORD, INVALID_TIMESTAMP, MESSAGE_TOO_LARGE,
+ * UNSUPPORTED_COMPRESSION_TYPE, UNKNOWN_SERVER_ERROR, NO_MEMORY. Threads: any. */
 MUST_USE enum err records_validate(const struct validate_config *config,
                                    const struct validate_input *input, struct arena *arena,
                                    struct validate_result *ret);

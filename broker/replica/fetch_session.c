@@ -15,7 +15,8 @@
 
 struct cached_partition {
     struct list_node node; /* in the session's order */
-    char *topic;           /* NULL when only the id is known */
+    char *topic;           /* NULL when it was asked by id */
+    char *name;            /* of a topic asked by id, once it was found */
     struct uuid topic_id;
     int32_t partition;
     int64_t fetch_offset, log_start_offset;
@@ -55,6 +56,7 @@ static void cached_partition_free(struct cached_partition *cached)
 {
     list_remove(&cached->node);
     free(cached->topic);
+    free(cached->name);
     free(cached);
 }
 
@@ -185,7 +187,9 @@ static void list_partitions(struct fetch_session *session, struct arena *arena,
     list_for_each (&session->partitions, node) {
         struct cached_partition *cached = list_entry(node, struct cached_partition, node);
         ret->partitions[ret->partitions_count++] = (struct fetch_partition){
-            .topic = slice_str(cached->topic), /* lives as long as the session is ours */
+            .topic =
+                slice_str(cached->topic ? cached->topic
+                                        : cached->name), /* lives as long as the session is ours */
             .topic_id = cached->topic_id,
             .partition = cached->partition,
             .fetch_offset = cached->fetch_offset,
@@ -279,7 +283,7 @@ static void begin_full(struct fetch_sessions *sessions, const struct fetch_reque
     if (request->session_id && old)
         session_remove(sessions, old);
     read_partitions(request, api_version, arena, ret);
-    if (request->session_epoch == FINAL_EPOCH || ret->partitions_count == 0)
+    if (request->session_epoch == FINAL_EPOCH)
         return;
     if (!make_room(sessions, is_follower, ret->partitions_count, clock_mono_ms(sessions->clock)))
         return;
@@ -338,12 +342,22 @@ enum err fetch_sessions_begin(struct fetch_sessions *sessions, const struct fetc
         read_partitions(request, api_version, arena, ret);
         return ERR_OK;
     }
+    /* The JVM broker's cache has 8 shards by id, and an id beyond them upsets it. */
+    if (request->session_id / (INT32_MAX / 8) < 0 || request->session_id / (INT32_MAX / 8) >= 8)
+        return err_note(ERR_UNKNOWN_SERVER_ERROR, "no fetch session can have the id %d",
+                        request->session_id);
     LOCK_SCOPE(&sessions->lock);
     if (request->session_epoch == INITIAL_EPOCH || request->session_epoch == FINAL_EPOCH) {
         begin_full(sessions, request, api_version, is_follower, arena, ret);
         return ERR_OK;
     }
     return begin_incremental(sessions, request, api_version, arena, ret);
+}
+
+void fetch_session_remember_name(struct fetch_partition *partition, struct slice name)
+{
+    if (partition->cached && !partition->cached->name)
+        partition->cached->name = slice_dup(name);
 }
 
 bool fetch_session_must_answer(struct fetch_context *context, struct fetch_partition *partition,

@@ -43,7 +43,8 @@ struct fetch_context {
 };
 
 /* Read the request into a context.
- * Errors: FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR. */
+ * Errors: UNKNOWN_SERVER_ERROR (an id that no shard of the JVM broker's cache could hold),
+ * FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR. */
 MUST_USE enum err fetch_sessions_begin(struct fetch_sessions *sessions,
                                        const struct fetch_request *request, int16_t api_version,
                                        bool is_follower, struct arena *arena,
@@ -54,6 +55,10 @@ MUST_USE enum err fetch_sessions_begin(struct fetch_sessions *sessions,
 bool fetch_session_must_answer(struct fetch_context *context, struct fetch_partition *partition,
                                enum err error, int64_t high_watermark, int64_t log_start_offset,
                                bool has_records, bool has_news);
+
+/* The name of a topic that was asked by id, found once: the session keeps it, so that a topic made
+ * anew under the name is seen to have another id. */
+void fetch_session_remember_name(struct fetch_partition *partition, struct slice name);
 
 /* Done with the answer (or with the request): give the session back. */
 void fetch_session_end(struct fetch_sessions *sessions, struct fetch_context *context);

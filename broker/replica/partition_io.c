@@ -62,7 +62,7 @@ enum err partition_ack_state(struct partition *partition, int64_t required_offse
 
 static enum err check_epoch(const struct partition *partition, int32_t current_leader_epoch)
 {
-    if (current_leader_epoch < 0)
+    if (current_leader_epoch == NO_LEADER_EPOCH)
         return ERR_OK;
     if (current_leader_epoch < partition->leader_epoch)
         return ERR_FENCED_LEADER_EPOCH;

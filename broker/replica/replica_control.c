@@ -13,14 +13,14 @@
 enum err replica_manager_judge_controller(struct replica_manager *manager, int32_t controller_epoch,
                                           int64_t broker_epoch, bool is_kraft)
 {
-    if (is_kraft)
-        return err_note(ERR_INVALID_REQUEST,
-                        "the request is of a KRaft controller; this cluster uses ZooKeeper");
     int64_t own_epoch = manager->options.broker_epoch(manager->options.context);
     if (broker_epoch != -1 && broker_epoch < own_epoch)
         return ERR_STALE_BROKER_EPOCH;
     if (controller_epoch < manager->controller_epoch)
         return ERR_STALE_CONTROLLER_EPOCH;
+    if (is_kraft)
+        return err_note(ERR_INVALID_REQUEST,
+                        "the request is of a KRaft controller; this cluster uses ZooKeeper");
     manager->controller_epoch = controller_epoch;
     return ERR_OK;
 }

@@ -12,7 +12,7 @@
     X(FETCH, handle_fetch, ON_LOOP, 0, 17)                                                         \
     X(LIST_OFFSETS, handle_list_offsets, ON_LOOP, 0, 9)                                            \
     X(METADATA, handle_metadata, ON_LOOP, 0, 12)                                                   \
-    X(LEADER_AND_ISR, on_control_leader_and_isr, ON_LOOP, 0, 7)                                    \
+    X(LEADER_AND_ISR, on_control_leader_and_isr_with_settings, ON_LOOP, 0, 7)                      \
     X(STOP_REPLICA, on_control_stop_replica, ON_LOOP, 0, 4)                                        \
     X(UPDATE_METADATA, on_control_update_metadata, ON_LOOP, 0, 8)                                  \
     X(CONTROLLED_SHUTDOWN, handle_controlled_shutdown, ON_CONTROLLER, 0, 3)                        \
@@ -62,7 +62,7 @@ static void post_to_control(struct request *request, void (*handle)(struct reque
     {                                                                                              \
         post_to_control(request, handle_##name);                                                   \
     }
-ON_CONTROL(leader_and_isr)
+ON_CONTROL(leader_and_isr_with_settings)
 ON_CONTROL(stop_replica)
 ON_CONTROL(update_metadata)
 ON_CONTROL(describe_configs)

@@ -97,6 +97,52 @@ static void read_entity(struct config_watch *watch, struct slice entity)
     zk_read(watch->options.zk, &op, entity_came, read);
 }
 
+/* --- topics that come to this broker --- */
+
+struct topics_read {
+    struct config_watch *watch;
+    int32_t open_count;
+    void (*done)(void *context);
+    void *context;
+};
+
+static void one_closed(struct topics_read *read)
+{
+    if (--read->open_count)
+        return;
+    read->done(read->context);
+    free(read);
+}
+
+static void topic_came(void *context, const struct zk_result *results, int32_t count)
+{
+    (void)count;
+    struct topics_read *read = context;
+    OWNED_MEM char *path = slice_dup(results[0].path);
+    const char *topic = strrchr(path, '/') + 1;
+    if (!results[0].error || results[0].error == ERR_NOT_FOUND)
+        apply_topic(read->watch, topic, results[0].error ? SLICE_NULL : results[0].data);
+    else
+        trace_warn("settings not read topic=%s error=%s", topic, err_name(results[0].error));
+    one_closed(read);
+}
+
+void config_watch_read_topics(struct config_watch *watch, const struct slice *topics, int32_t count,
+                              void (*done)(void *context), void *context)
+{
+    struct topics_read *read = mem_new(struct topics_read);
+    *read = (struct topics_read){
+        .watch = watch, .open_count = count + 1, .done = done, .context = context};
+    struct arena *arena = arena_new();
+    for (int32_t i = 0; i < count; i++) {
+        struct zk_op op = {.kind = ZK_OP_GET,
+                           .path = slice_str(znode_config_path(arena, "topics", topics[i]))};
+        zk_read(watch->options.zk, &op, topic_came, read);
+    }
+    arena_free(arena);
+    one_closed(read);
+}
+
 /* --- change nodes --- */
 
 static void change_came(void *context, const struct zk_result *results, int32_t count)

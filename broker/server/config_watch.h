@@ -29,5 +29,10 @@ void config_watch_free(struct config_watch *watch);
 /* Look at /config/changes, now and at each change from here on. Also after a new session. */
 void config_watch_look(struct config_watch *watch);
 
+/* Read the settings of these topics anew, then call `done`: for topics that come to this broker, as
+ * creation announces no change. Names are borrowed until `done`. */
+void config_watch_read_topics(struct config_watch *watch, const struct slice *topics, int32_t count,
+                              void (*done)(void *context), void *context);
+
 /* The view's watch_fired came for this path: true if it was ours. */
 bool config_watch_fired(struct config_watch *watch, struct slice path);

@@ -359,6 +359,7 @@ static struct create_topics_response *respond(struct creation *all)
     all->plans = arena_new_array(arena, struct plan, (size_t)count + 1);
     for (int32_t i = 0; i < count; i++) {
         create_topics_response_creatable_topic_result_init(&response->topics[i]);
+        response->topics[i].error_message = SLICE_NULL;
         response->topics[i].name = all->request->topics[i].name;
         all->plans[i] =
             (struct plan){.asked = &all->request->topics[i], .result = &response->topics[i]};

@@ -217,6 +217,7 @@ static struct create_partitions_response *respond(struct expansion *all)
     all->topics = arena_new_array(arena, struct growth, (size_t)all->count + 1);
     for (int32_t i = 0; i < all->count; i++) {
         create_partitions_response_create_partitions_topic_result_init(&response->results[i]);
+        response->results[i].error_message = SLICE_NULL;
         response->results[i].name = all->request->topics[i].name;
         all->topics[i] =
             (struct growth){.asked = &all->request->topics[i], .result = &response->results[i]};
@@ -271,6 +272,7 @@ static enum err event_update_features(struct controller *controller, void *conte
     const struct update_features_request *request = call->request;
     struct update_features_response response;
     update_features_response_init(&response);
+    response.error_message = SLICE_NULL;
     int32_t count = request->feature_updates_count > 0 ? request->feature_updates_count : 0;
     if (cancelled || !controller->active) {
         response.error_code = err_wire_code(ERR_NOT_CONTROLLER);
