@@ -17,7 +17,8 @@
 #define SNAPPY_MOST_RATIO       32 /* a copy of 64 bytes takes 3: a length beyond this is a lie */
 
 static const uint8_t xerial_magic[] = {0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0};
-#define XERIAL_HEAD_BYTES 16 /* magic, version, least compatible version */
+#define XERIAL_HEAD_BYTES    16 /* magic, version, least compatible version */
+#define XERIAL_LEAST_VERSION 1
 
 struct inflater {
     enum codec codec;
@@ -158,21 +159,44 @@ static bool is_xerial_head(struct slice input)
            memcmp(input.data, xerial_magic, sizeof xerial_magic) == 0;
 }
 
-static void skip_xerial_head(struct inflater *inflater)
+static void skip(struct inflater *inflater, size_t size)
 {
-    inflater->input = slice_of(inflater->input.data + XERIAL_HEAD_BYTES,
-                               inflater->input.size - XERIAL_HEAD_BYTES);
+    inflater->input = slice_of(inflater->input.data + size, inflater->input.size - size);
+}
+
+static enum err pass_xerial_head(struct inflater *inflater)
+{
+    if ((int32_t)get_be32(inflater->input.data + sizeof xerial_magic) < XERIAL_LEAST_VERSION)
+        return cannot_inflate(inflater, "its framing is of an unknown version");
+    skip(inflater, XERIAL_HEAD_BYTES);
+    return ERR_OK;
 }
 
 static enum err snappy_open(struct inflater *inflater)
 {
-    if (inflater->input.size == 0)
-        return cannot_inflate(inflater, "it is empty");
     inflater->is_snappy_bare = !is_xerial_head(inflater->input);
     if (!inflater->is_snappy_bare)
-        skip_xerial_head(inflater);
-    else if (inflater->input.size == 0)
-        return cannot_inflate(inflater, "it is empty");
+        return pass_xerial_head(inflater);
+    return inflater->input.size ? ERR_OK : cannot_inflate(inflater, "it is empty");
+}
+
+/* The next block. Heads in between are passed, as streams are put one behind the other; what is too
+ * short for a block, or begins like a head and is none, is taken for the end. */
+static enum err next_snappy_block(struct inflater *inflater, struct slice *ret)
+{
+    *ret = SLICE_NULL;
+    while (is_xerial_head(inflater->input)) {
+        enum err e = pass_xerial_head(inflater);
+        if (e)
+            return e;
+    }
+    if (inflater->input.size < 4 || memcmp(inflater->input.data, xerial_magic, 4) == 0)
+        return ERR_OK;
+    uint32_t size = get_be32(inflater->input.data);
+    if (size > inflater->input.size - 4)
+        return cannot_inflate(inflater, "a block ends too soon");
+    *ret = slice_of(inflater->input.data + 4, size);
+    skip(inflater, 4 + (size_t)size);
     return ERR_OK;
 }
 
@@ -194,22 +218,15 @@ static enum err snappy_fill(struct inflater *inflater)
 {
     struct slice block = inflater->input;
     if (inflater->is_snappy_bare) {
-        inflater->input.size = 0;
         inflater->is_done = true;
-        return block.size ? snappy_block(inflater, block) : ERR_OK;
+        return snappy_block(inflater, block);
     }
-    while (is_xerial_head(inflater->input)) /* streams put one behind the other */
-        skip_xerial_head(inflater);
-    if (inflater->input.size < 4) { /* a few bytes too many are not looked at */
+    enum err e = next_snappy_block(inflater, &block);
+    if (!e && slice_is_null(block))
         inflater->is_done = true;
-        return ERR_OK;
-    }
-    uint32_t size = get_be32(inflater->input.data);
-    if (size > inflater->input.size - 4)
-        return cannot_inflate(inflater, "a block ends too soon");
-    block = slice_of(inflater->input.data + 4, size);
-    inflater->input = slice_of(block.data + size, inflater->input.size - 4 - size);
-    return snappy_block(inflater, block);
+    else if (!e)
+        e = snappy_block(inflater, block);
+    return e;
 }
 
 /* --- lz4 --- */

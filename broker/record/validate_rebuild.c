@@ -20,7 +20,8 @@ static enum err impossible_timestamp(void)
 static enum err add(struct rebuilding *r, const struct record_facts *facts, struct slice key,
                     struct slice value, struct slice headers)
 {
-    check_record(r->v, facts, r->batch->attributes);
+    /* Format 0 knows no type of timestamp: the bit means nothing there. */
+    check_record(r->v, facts, r->batch->magic == 0 ? 0 : r->batch->attributes);
     if (r->v->result->errors_count)
         return ERR_OK;
     if (facts->timestamp_ms < 0 && facts->timestamp_ms != NO_TIMESTAMP) {
