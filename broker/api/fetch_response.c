@@ -188,6 +188,9 @@ void fetch_read_mirror_error(struct request *request, enum err e, struct fetch_r
             fetch_response_partition_data_init(&to->partitions[i]);
             to->partitions[i].partition_index = from->partitions[i].partition;
             set_error(&to->partitions[i], e);
+            to->partitions[i].aborted_transactions_count =
+                0; /* the JVM broker leaves these two as they */
+            to->partitions[i].records.bytes = SLICE_NULL; /* are when nothing was read at all */
         }
     }
 }

@@ -324,6 +324,25 @@ static bool is_same_part(const struct produce_part *part, struct slice topic, in
     return part->data->index == index && slice_equal(part->topic, topic);
 }
 
+#define PART_KEY_MAX (4 + 256)
+
+static struct slice part_key(uint8_t key[static PART_KEY_MAX], struct slice topic, int32_t index)
+{
+    size_t size =
+        topic.size < PART_KEY_MAX - sizeof index ? topic.size : PART_KEY_MAX - sizeof index;
+    memcpy(key, &index, sizeof index);
+    if (size)
+        memcpy(key + sizeof index, topic.data, size);
+    return slice_of(key, sizeof index + size);
+}
+
+static void remember_part(struct map *seen, struct produce_part *part, struct slice topic,
+                          int32_t index)
+{
+    uint8_t key[PART_KEY_MAX];
+    map_put(seen, part_key(key, topic, index), part);
+}
+
 /* A partition may be named twice: the last one counts, in the place of the first. */
 static struct produce_part *part_of(struct produce_wait *wait, struct map *seen, struct slice topic,
                                     int32_t index)
@@ -334,15 +353,13 @@ static struct produce_part *part_of(struct produce_wait *wait, struct map *seen,
                 return &wait->parts[i];
         return &wait->parts[wait->parts_count++];
     }
-    uint8_t key[256 + sizeof index];
-    size_t size = topic.size < 256 ? topic.size : 256;
-    memcpy(key, &index, sizeof index);
-    memcpy(key + sizeof index, topic.data, size);
-    struct slice whole = slice_of(key, sizeof index + size);
-    struct produce_part *part = map_get(seen, whole);
+    for (int32_t i = 0; seen->count == 0 && i < wait->parts_count; i++)
+        remember_part(seen, &wait->parts[i], wait->parts[i].topic, wait->parts[i].data->index);
+    uint8_t key[PART_KEY_MAX];
+    struct produce_part *part = map_get(seen, part_key(key, topic, index));
     if (!part) {
         part = &wait->parts[wait->parts_count++];
-        map_put(seen, whole, part);
+        remember_part(seen, part, topic, index);
     }
     return part;
 }
@@ -399,6 +416,16 @@ static void lay_out_answer(struct produce_wait *wait)
 
 /* --- the request as a whole --- */
 
+/* Bytes that no batch of any format can begin with. */
+static bool is_no_batch(struct slice bytes)
+{
+    enum { SHORTEST_LENGTH = 14, NEWEST_MAGIC = 2 };
+    if (bytes.size >= BATCH_PREFIX_SIZE && batch_length(bytes.data) < SHORTEST_LENGTH)
+        return true;
+    return bytes.size > BATCH_MAGIC_AT &&
+           (batch_magic(bytes.data) < 0 || batch_magic(bytes.data) > NEWEST_MAGIC);
+}
+
 /* What the first batch of each part says, as the JVM broker looks before anything else:
  * CORRUPT_MESSAGE where it is no batch at all; transactional records need a transactional id. */
 static enum err look_at_first_batches(const struct produce_wait *wait)
@@ -407,8 +434,8 @@ static enum err look_at_first_batches(const struct produce_wait *wait)
     for (int32_t i = 0; i < wait->parts_count; i++) {
         struct batch_info info;
         enum err e = batch_peek(wait->parts[i].data->records.bytes, &info);
-        if (e == ERR_CORRUPT_MESSAGE)
-            return e;
+        if (is_no_batch(wait->parts[i].data->records.bytes))
+            return err_note(ERR_CORRUPT_MESSAGE, "the records are no batch of a known format");
         bool is_whole = !e && (size_t)info.size_bytes <= wait->parts[i].data->records.bytes.size;
         if (is_whole && info.magic >= 2 && (info.attributes & BATCH_TRANSACTIONAL) && !has_id)
             return ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;

@@ -74,7 +74,8 @@ static inline int32_t batch_last_offset_delta(const uint8_t *b)
 }
 static inline int64_t batch_last_offset(const uint8_t *b)
 {
-    return batch_base_offset(b) + batch_last_offset_delta(b);
+    /* Wraps where the bytes make no sense: they may come from outside. */
+    return (int64_t)((uint64_t)batch_base_offset(b) + (uint64_t)batch_last_offset_delta(b));
 }
 static inline int64_t batch_base_timestamp(const uint8_t *b)
 {

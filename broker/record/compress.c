@@ -22,6 +22,7 @@ struct squeezer {
     struct buf block; /* input that does not fill a block yet: snappy, LZ4 */
 
     z_stream gzip;
+    gz_header gzip_head;
     bool has_gzip;
     int gzip_level; /* that gzip was made for */
     ZSTD_CCtx *zstd;
@@ -89,6 +90,9 @@ static enum err gzip_open(struct squeezer *squeezer)
     int status = deflateInit2(&squeezer->gzip, squeezer->level, Z_DEFLATED, GZIP_WINDOW_BITS,
                               GZIP_MEMORY_LEVEL, Z_DEFAULT_STRATEGY);
     squeezer->has_gzip = status == Z_OK;
+    squeezer->gzip_head = (gz_header){.os = GZIP_OS_UNKNOWN}; /* as Java writes it */
+    if (squeezer->has_gzip)
+        deflateSetHeader(&squeezer->gzip, &squeezer->gzip_head);
     squeezer->gzip_level = squeezer->level;
     if (status == Z_STREAM_ERROR)
         return err_note(ERR_UNKNOWN_SERVER_ERROR, "gzip has no level %d", squeezer->level);

@@ -57,10 +57,11 @@ static enum err add_inner(struct conversion *c, int64_t offset, int64_t timestam
     if (e)
         return e;
     c->last_offset = offset;
+    int64_t relative = (int64_t)((uint64_t)offset - (uint64_t)c->first_offset);
     if (timestamp_ms > c->max_timestamp)
         c->max_timestamp = timestamp_ms;
     c->inner.size = 0;
-    put_message(&c->inner, c->magic, c->magic >= 1 ? offset - c->first_offset : offset,
+    put_message(&c->inner, c->magic, c->magic >= 1 ? relative : offset,
                 c->attributes, timestamp_ms, key, value);
     return squeezer_put(c->squeezer, buf_slice(&c->inner));
 }

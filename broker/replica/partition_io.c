@@ -120,7 +120,8 @@ static enum err check_reader(struct partition *partition, const struct partition
         e = check_role(partition, !read->may_follow);
     if (e)
         return e;
-    if (read->replica_id >= 0 && !is_replica(partition, read->replica_id))
+    bool is_ourselves = read->replica_id == partition->broker_id;
+    if (read->replica_id >= 0 && (is_ourselves || !is_replica(partition, read->replica_id)))
         return read->current_leader_epoch >= 0 ? ERR_UNKNOWN_LEADER_EPOCH
                                                : ERR_NOT_LEADER_OR_FOLLOWER;
     *ret_log = partition->log;

@@ -145,6 +145,7 @@ static enum err start_embedded(struct server *server)
     enum err e = embedded_start(&options, &server->embedded);
     if (e)
         return err_wrap(e, "start the embedded coordinator on %s", listener);
+    free(server->zookeeper_connect);
     server->zookeeper_connect = mem_printf("127.0.0.1:%u", embedded_port(server->embedded));
     return ERR_OK;
 }
