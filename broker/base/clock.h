@@ -29,7 +29,7 @@ static inline int64_t clock_wall_ms(struct clock *clock)
 /* A clock that a test moves by hand. */
 struct clock_manual {
     struct clock clock; /* first: pass &manual.clock */
-    int64_t now_us;
+    _Atomic int64_t now_us; /* threads of the tested part may read it meanwhile */
     int64_t wall_offset_ms;
 };
 void clock_manual_init(struct clock_manual *manual, int64_t wall_ms);

@@ -5,9 +5,10 @@
 
 #include <errno.h>
 
-static int calls_left; /* until the one that fails; below zero: none does */
-static int fail_errno;
-static bool keeps_failing;
+/* Log workers call the faulty functions too. */
+static _Atomic int calls_left; /* until the one that fails; below zero: none does */
+static _Atomic int fail_errno;
+static _Atomic bool keeps_failing;
 
 static bool fails(void)
 {
@@ -160,7 +161,7 @@ static void test_whatever_call_fails_once_with_enospc_the_log_stays_whole(void *
     sweep(ENOSPC, false);
 }
 
-static bool is_full;
+static _Atomic bool is_full;
 
 static ssize_t full_pwrite(int fd, const void *data, size_t size, off_t position)
 {
