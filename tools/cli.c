@@ -1,15 +1,31 @@
-/* Parsing of options. A command-line program lives for a moment: what is allocated here ends with
- * it. */
+/* Parsing of options. A command-line program lives for a moment: what is allocated here is kept in
+ * one arena, which ends with the process. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/base/mem.h"
+#include "broker/base/arena.h"
 #include "broker/base/slice.h"
 #include "tools/cli.h"
 
 static const char *running = "stoker";
+static struct arena *kept;
+
+static void forget(void)
+{
+    arena_free(kept);
+    kept = NULL;
+}
+
+static struct arena *keep(void)
+{
+    if (!kept) {
+        kept = arena_new();
+        atexit(forget);
+    }
+    return kept;
+}
 
 void cli_fail(const char *format, ...)
 {
@@ -31,8 +47,13 @@ void cli_check(enum err e)
 
 void texts_add(struct texts *texts, const char *item)
 {
-    texts->items =
-        mem_grow(texts->items, &texts->capacity, (size_t)texts->count + 1, sizeof(char *));
+    if ((size_t)texts->count == texts->capacity) {
+        texts->capacity = texts->capacity ? 2 * texts->capacity : 8;
+        const char **items = arena_new_array(keep(), const char *, texts->capacity);
+        if (texts->count > 0)
+            memcpy(items, texts->items, (size_t)texts->count * sizeof(items[0]));
+        texts->items = items;
+    }
     texts->items[texts->count++] = item;
 }
 
@@ -42,7 +63,7 @@ struct texts texts_split(const char *text)
     while (*text) {
         size_t size = strcspn(text, ",");
         if (size > 0)
-            texts_add(&texts, mem_strndup(text, size));
+            texts_add(&texts, arena_strdup(keep(), slice_of(text, size)));
         text += size + (text[size] == ',');
     }
     return texts;

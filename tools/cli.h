@@ -52,7 +52,7 @@ _Noreturn void cli_fail(const char *format, ...) PRINTF_LIKE(1, 2);
 void cli_check(enum err e);
 
 void texts_add(struct texts *texts, const char *item);
-/* Split at commas; freed with the process. */
+/* Split at commas. Lists of texts are freed with the process. */
 struct texts texts_split(const char *text);
 bool texts_has(const struct texts *texts, const char *item);
 

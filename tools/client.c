@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "broker/base/list.h"
@@ -22,6 +23,8 @@
 #define TIMEOUT_SECONDS    60
 #define CONNECT_SECONDS    10
 #define RESPONSE_MAX_BYTES (512 << 20)
+#define RETRY_MAX          100 /* times a request is asked again */
+#define RETRY_PAUSE_MS     100
 #define VERSIONS_REQUEST   3 /* what ApiVersions is asked with first */
 
 struct connection {
@@ -294,6 +297,48 @@ static enum err connection_of(struct client *client, int32_t broker_id,
     return err_note(ERR_BROKER_NOT_AVAILABLE, "there is no live broker %" PRId32, broker_id);
 }
 
+static void pause_briefly(void)
+{
+    struct timespec time = {.tv_nsec = RETRY_PAUSE_MS * 1000000L};
+    nanosleep(&time, NULL);
+}
+
+static enum err read_brokers(struct client *client)
+{
+    const char *const none[] = {NULL};
+    return client_refresh(client, none, 0);
+}
+
+/* Between two controllers there is none for a moment. */
+static enum err find_controller(struct client *client)
+{
+    for (int i = 0; client->metadata.controller_id < 0; i++) {
+        if (i == RETRY_MAX)
+            return err_note(ERR_BROKER_NOT_AVAILABLE, "the cluster has no controller");
+        pause_briefly();
+        enum err e = read_brokers(client);
+        if (e)
+            return e;
+    }
+    return ERR_OK;
+}
+
+bool client_retries(struct client *client, int16_t error_code, int *attempts)
+{
+    switch (err_from_wire(error_code)) {
+    case ERR_NOT_CONTROLLER:
+    case ERR_NOT_LEADER_OR_FOLLOWER:
+    case ERR_LEADER_NOT_AVAILABLE:
+        break;
+    default:
+        return false;
+    }
+    if (++*attempts > RETRY_MAX)
+        return false;
+    pause_briefly();
+    return read_brokers(client) == ERR_OK;
+}
+
 static int16_t agreed_version(const struct connection *connection, const struct wire_api *api)
 {
     for (int32_t i = 0; i < connection->versions.api_keys_count; i++) {
@@ -311,7 +356,9 @@ enum err client_version(struct client *client, int32_t broker_id, int16_t api_ke
                         int16_t *ret_version)
 {
     struct connection *connection;
-    enum err e = connection_of(client, broker_id, &connection);
+    enum err e = broker_id == CLIENT_CONTROLLER ? find_controller(client) : ERR_OK;
+    if (!e)
+        e = connection_of(client, broker_id, &connection);
     if (!e)
         *ret_version = agreed_version(connection, wire_api(api_key));
     return e;
@@ -322,7 +369,9 @@ enum err client_call(struct client *client, int32_t broker_id, int16_t api_key, 
 {
     struct connection *connection;
     const struct wire_api *api = wire_api(api_key);
-    enum err e = connection_of(client, broker_id, &connection);
+    enum err e = broker_id == CLIENT_CONTROLLER ? find_controller(client) : ERR_OK;
+    if (!e)
+        e = connection_of(client, broker_id, &connection);
     if (e)
         return e;
     int16_t api_version = agreed_version(connection, api);
@@ -380,14 +429,39 @@ enum err client_open(const char *bootstrap, const char *command_config, struct c
     client->arena = arena_new();
     client->bootstrap = mem_strdup(bootstrap);
     list_init(&client->connections);
-    const char *const none[] = {NULL};
-    e = client_refresh(client, none, 0);
+    e = read_brokers(client);
     if (e) {
         client_free(client);
         return e;
     }
     *ret_client = client;
     return ERR_OK;
+}
+
+static int64_t seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
+
+enum err client_open_within(const char *bootstrap, const char *command_config, int64_t wait_seconds,
+                            struct client **ret_client)
+{
+    int64_t start = seconds_now();
+    for (;;) {
+        enum err e = client_open(bootstrap, command_config, ret_client);
+        /* A broker that has just started knows of no broker until the controller tells it. */
+        if (!e && ((*ret_client)->metadata.brokers_count > 0 || wait_seconds <= 0))
+            return ERR_OK;
+        if (!e) {
+            client_free(TAKE(*ret_client));
+            e = err_note(ERR_BROKER_NOT_AVAILABLE, "%s knows of no live broker", bootstrap);
+        }
+        if (e == ERR_INVALID_CONFIG || seconds_now() - start >= wait_seconds)
+            return e;
+        pause_briefly();
+    }
 }
 
 void client_free(struct client *client)

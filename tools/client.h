@@ -17,6 +17,9 @@ struct client;
  * not there yet. */
 MUST_USE enum err client_open(const char *bootstrap, const char *command_config,
                               struct client **ret_client);
+/* The same, tried again for up to so many seconds. */
+MUST_USE enum err client_open_within(const char *bootstrap, const char *command_config,
+                                     int64_t wait_seconds, struct client **ret_client);
 void client_free(struct client *client);
 DEFINE_OWNED(client)
 
@@ -43,6 +46,10 @@ MUST_USE enum err client_version(struct client *client, int32_t broker_id, int16
 struct api_versions_response;
 MUST_USE enum err client_api_versions(struct client *client, int32_t broker_id,
                                       const struct api_versions_response **ret_versions);
+
+/* Whether what was answered with this error should be asked again: another broker is the controller
+ * or the leader by now. Pauses, and reads metadata anew. `attempts` begins at 0. */
+bool client_retries(struct client *client, int16_t error_code, int *attempts);
 
 /* "SENTENCE" of an answer's item: its own message, else the error's text. In the arena. */
 const char *client_reason(struct client *client, int16_t error_code, struct slice message);

@@ -52,16 +52,18 @@ int cmd_broker_api_versions(int argc, char **argv)
 {
     const char *bootstrap = NULL, *command_config = NULL;
     bool json = false;
+    int64_t wait_seconds = 0;
     const struct option_row rows[] = {
         {"--bootstrap-server", OPTION_TEXT, &bootstrap, "HOST:PORT,...", "brokers to begin with"},
         {"--command-config", OPTION_TEXT, &command_config, "FILE", "settings of the client"},
+        {"--wait", OPTION_INT, &wait_seconds, "SECONDS", "try until a broker answers"},
         {"--json", OPTION_FLAG, &json, NULL, "print JSON"},
     };
     cli_parse("broker-api-versions", rows, ARRAY_SIZE(rows), argc, argv, NULL);
     if (!bootstrap)
         cli_fail("--bootstrap-server is missing");
     OWNED(client) struct client *client = NULL;
-    cli_check(client_open(bootstrap, command_config, &client));
+    cli_check(client_open_within(bootstrap, command_config, wait_seconds, &client));
     const struct metadata_response *metadata = client_metadata(client);
     json_t *all = json_array();
     for (int32_t i = 0; i < metadata->brokers_count; i++) {

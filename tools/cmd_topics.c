@@ -98,9 +98,12 @@ static int create(struct client *client, const struct topics_options *options)
         printf(
             "WARNING: Due to limitations in metric names, topics with a period ('.') or underscore "
             "('_') could collide. To avoid issues it is best to use either, but not both.\n");
-    cli_check(client_call(client, CLIENT_CONTROLLER, API_CREATE_TOPICS, &request, &response));
-    if (response.topics_count != 1)
-        cli_fail("the answer does not name the topic");
+    int attempts = 0;
+    do {
+        cli_check(client_call(client, CLIENT_CONTROLLER, API_CREATE_TOPICS, &request, &response));
+        if (response.topics_count != 1)
+            cli_fail("the answer does not name the topic");
+    } while (client_retries(client, response.topics[0].error_code, &attempts));
     int16_t code = response.topics[0].error_code;
     if (code == err_wire_code(ERR_TOPIC_ALREADY_EXISTS) && options->if_not_exists)
         return 0;
@@ -333,8 +336,12 @@ static int alter(struct client *client, const struct topics_options *options)
         request.topics = &topic;
         request.topics_count = 1;
         request.timeout_ms = TIMEOUT_MS;
-        cli_check(
-            client_call(client, CLIENT_CONTROLLER, API_CREATE_PARTITIONS, &request, &response));
+        int attempts = 0;
+        do {
+            cli_check(
+                client_call(client, CLIENT_CONTROLLER, API_CREATE_PARTITIONS, &request, &response));
+        } while (response.results_count == 1 &&
+                 client_retries(client, response.results[0].error_code, &attempts));
         if (response.results_count != 1 || response.results[0].error_code)
             cli_fail("Error while executing topic command : %s",
                      response.results_count == 1
@@ -366,7 +373,12 @@ static int delete_topics(struct client *client, const struct topics_options *opt
             request.topic_names_count = 1;
         }
         request.timeout_ms = TIMEOUT_MS;
-        cli_check(client_call(client, CLIENT_CONTROLLER, API_DELETE_TOPICS, &request, &response));
+        int attempts = 0;
+        do {
+            cli_check(
+                client_call(client, CLIENT_CONTROLLER, API_DELETE_TOPICS, &request, &response));
+        } while (response.responses_count == 1 &&
+                 client_retries(client, response.responses[0].error_code, &attempts));
         if (response.responses_count != 1 || response.responses[0].error_code)
             cli_fail("Error while executing topic command : %s",
                      response.responses_count == 1

@@ -5,23 +5,6 @@
 
 #include "tools/commands.h"
 
-const struct command commands[] = {
-    {"topics", "create, list, describe, change and delete topics (kafka-topics.sh)",
-     "--bootstrap-server HOST:PORT (--create | --list | --describe | --alter | --delete) …",
-     cmd_topics},
-    {"produce", "send lines of standard input (kafka-console-producer.sh)",
-     "--bootstrap-server HOST:PORT --topic TOPIC", cmd_produce},
-    {"consume", "print records (kafka-console-consumer.sh)",
-     "--bootstrap-server HOST:PORT --topic TOPIC [--from-beginning] …", cmd_consume},
-    {"get-offsets", "print the offsets of partitions (kafka-get-offsets.sh)",
-     "--bootstrap-server HOST:PORT [--topic REGEX] [--time TIMESTAMP]", cmd_get_offsets},
-    {"broker-api-versions", "print which APIs brokers serve (kafka-broker-api-versions.sh)",
-     "--bootstrap-server HOST:PORT", cmd_broker_api_versions},
-    {"completion", "print what makes a shell complete commands and options", "bash",
-     cmd_completion},
-    {NULL, NULL, NULL, NULL},
-};
-
 static int help(FILE *out)
 {
     fprintf(out,

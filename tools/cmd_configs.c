@@ -1,0 +1,388 @@
+/* Settings of topics, brokers and their loggers: describe and change. Options and lines are those
+ * of kafka-configs.sh. */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "broker/config/config_map.h"
+#include "broker/config/properties.h"
+#include "broker/wire/api_key.h"
+#include "tools/client.h"
+#include "tools/commands.h"
+#include "wire/describe_configs.h"
+#include "wire/incremental_alter_configs.h"
+
+#define OPERATION_SET    0
+#define OPERATION_DELETE 1
+
+enum source { SOURCE_TOPIC = 1, SOURCE_BROKER = 2, SOURCE_CLUSTER = 3 };
+
+static const char *const source_names[] = {
+    "UNKNOWN",
+    "DYNAMIC_TOPIC_CONFIG",
+    "DYNAMIC_BROKER_CONFIG",
+    "DYNAMIC_DEFAULT_BROKER_CONFIG",
+    "STATIC_BROKER_CONFIG",
+    "DEFAULT_CONFIG",
+    "DYNAMIC_BROKER_LOGGER_CONFIG",
+    "DYNAMIC_CLIENT_METRICS_CONFIG",
+    "DYNAMIC_GROUP_CONFIG",
+};
+
+enum entity_kind { ENTITY_TOPICS, ENTITY_BROKERS, ENTITY_LOGGERS };
+
+/* What the options call an entity type, how a sentence calls one of them, Kafka's resource type. */
+static const struct entity_type {
+    const char *name, *one;
+    enum entity_kind kind;
+    int8_t resource_type;
+} entity_types[] = {
+    {"topics", "topic", ENTITY_TOPICS, 2},
+    {"brokers", "broker", ENTITY_BROKERS, 4},
+    {"broker-loggers", "broker-logger", ENTITY_LOGGERS, 8},
+};
+
+struct configs_options {
+    const char *bootstrap, *command_config, *entity_type, *entity_name, *topic, *broker, *logger;
+    const char *add, *add_file, *delete_names;
+    bool describe, alter, all, entity_default, broker_defaults, json;
+};
+
+typedef struct describe_configs_response_describe_configs_result described;
+typedef struct incremental_alter_configs_request_alterable_config change;
+
+struct changes {
+    change *items;
+    int32_t count;
+    size_t capacity;
+};
+
+static void add_change(struct changes *changes, struct slice name, struct slice value,
+                       int8_t operation)
+{
+    for (int32_t i = 0; i < changes->count; i++) {
+        if (slice_equal(changes->items[i].name, name))
+            cli_fail("'%.*s' is named twice", SLICE_ARG(name));
+    }
+    changes->items =
+        mem_grow(changes->items, &changes->capacity, (size_t)changes->count + 1, sizeof(change));
+    change *added = &changes->items[changes->count++];
+    incremental_alter_configs_request_alterable_config_init(added);
+    added->name = name;
+    added->value = value;
+    added->config_operation = operation;
+}
+
+/* "a=1,b=[2,3],c=": what stands in square brackets may hold commas. */
+static void read_added(struct client *client, const char *text, struct changes *changes)
+{
+    while (*text) {
+        size_t name_size = strcspn(text, "=,");
+        if (name_size == 0 || text[name_size] != '=')
+            cli_fail("Invalid entity config: all configs to be added must be in the format "
+                     "\"key=val\".");
+        const char *value = text + name_size + 1;
+        const char *close = *value == '[' ? strchr(value, ']') : NULL;
+        size_t size = close ? (size_t)(close - value) - 1 : strcspn(value, ",");
+        value += close != NULL;
+        struct slice name = slice_of(text, name_size);
+        add_change(changes, slice_str(arena_strdup(client_arena(client), name)),
+                   slice_str(arena_strdup(client_arena(client), slice_of(value, size))),
+                   OPERATION_SET);
+        text = value + size + (close != NULL);
+        if (*text && *text != ',')
+            cli_fail("--add-config: unexpected text behind ']': '%s'", text);
+        text += *text == ',';
+    }
+}
+
+static described *describe_entity(struct client *client, const struct entity_type *type,
+                                  const char *name)
+{
+    struct describe_configs_request_describe_configs_resource resource;
+    struct describe_configs_request request;
+    struct describe_configs_response response;
+    int32_t broker = CLIENT_ANY;
+    int64_t id;
+    describe_configs_request_describe_configs_resource_init(&resource);
+    describe_configs_request_init(&request);
+    resource.resource_type = type->resource_type;
+    resource.resource_name = slice_str(name);
+    resource.configuration_keys_count = -1;
+    request.resources = &resource;
+    request.resources_count = 1;
+    request.include_synonyms = true;
+    if (type->kind != ENTITY_TOPICS && slice_to_int64(slice_str(name), &id))
+        broker = (int32_t)id; /* only that broker knows */
+    cli_check(client_call(client, broker, API_DESCRIBE_CONFIGS, &request, &response));
+    if (response.results_count != 1)
+        cli_fail("the answer does not name the entity");
+    if (response.results[0].error_code)
+        cli_fail("Error while executing config command: %s",
+                 client_reason(client, response.results[0].error_code,
+                               response.results[0].error_message));
+    return response.results;
+}
+
+/* Without --all: what was set for this entity itself. */
+static bool is_own(const struct entity_type *type, const char *name, int8_t source)
+{
+    switch (type->kind) {
+    case ENTITY_TOPICS:
+        return source == SOURCE_TOPIC;
+    case ENTITY_BROKERS:
+        return source == (*name ? SOURCE_BROKER : SOURCE_CLUSTER);
+    case ENTITY_LOGGERS:
+        return true;
+    }
+    return false;
+}
+
+static const char *source_name(int8_t source)
+{
+    return source >= 0 && (size_t)source < ARRAY_SIZE(source_names) ? source_names[source]
+                                                                    : source_names[0];
+}
+
+/* A hidden value shows as the JVM's null. */
+static struct slice shown(struct slice value)
+{
+    return slice_is_null(value) ? SLICE_LITERAL("null") : value;
+}
+
+static json_t *text_json(struct slice s)
+{
+    return slice_is_null(s) ? json_null() : json_stringn((const char *)s.data, s.size);
+}
+
+static void print_entity(struct client *client, const struct configs_options *options,
+                         const struct entity_type *type, const char *name, json_t *all)
+{
+    described *found = describe_entity(client, type, name);
+    json_t *settings = json_array();
+    if (!options->json && !*name)
+        printf("Default configs for %s in the cluster are:\n", type->name);
+    else if (!options->json)
+        printf("%s configs for %s %s are:\n", options->all ? "All" : "Dynamic", type->one, name);
+    for (int32_t i = 0; i < found->configs_count; i++) {
+        const struct describe_configs_response_describe_configs_resource_result *row =
+            &found->configs[i];
+        if (!options->all && !is_own(type, name, row->config_source))
+            continue;
+        if (options->json) {
+            json_array_append_new(settings,
+                                  json_pack("{s:o,s:o,s:s,s:b}", "name", text_json(row->name),
+                                            "value", text_json(row->value), "source",
+                                            source_name(row->config_source), "sensitive",
+                                            row->is_sensitive));
+            continue;
+        }
+        printf("  %.*s=%.*s sensitive=%s synonyms={", SLICE_ARG(row->name),
+               SLICE_ARG(shown(row->value)), row->is_sensitive ? "true" : "false");
+        for (int32_t s = 0; s < row->synonyms_count; s++)
+            printf("%s%s:%.*s=%.*s", s ? ", " : "", source_name(row->synonyms[s].source),
+                   SLICE_ARG(row->synonyms[s].name), SLICE_ARG(shown(row->synonyms[s].value)));
+        printf("}\n");
+    }
+    if (options->json)
+        json_array_append_new(
+            all, json_pack("{s:s,s:s,s:o}", "type", type->name, "name", name, "configs", settings));
+    else
+        json_decref(settings);
+}
+
+/* Every entity of the type: topics as the broker lists them, brokers and then their default. */
+static void print_all_entities(struct client *client, const struct configs_options *options,
+                               const struct entity_type *type, json_t *all)
+{
+    const struct metadata_response *metadata = client_metadata(client);
+    struct texts names = {0};
+    if (type->kind == ENTITY_TOPICS) {
+        cli_check(client_refresh(client, NULL, 0));
+        for (int32_t i = 0; i < metadata->topics_count; i++)
+            texts_add(&names, arena_strdup(client_arena(client), metadata->topics[i].name));
+    } else {
+        for (int32_t i = 0; i < metadata->brokers_count; i++)
+            texts_add(&names,
+                      arena_printf(client_arena(client), "%" PRId32, metadata->brokers[i].node_id));
+        if (type->kind == ENTITY_BROKERS)
+            texts_add(&names, "");
+    }
+    for (int32_t i = 0; i < names.count; i++)
+        print_entity(client, options, type, names.items[i], all);
+}
+
+static int describe(struct client *client, const struct configs_options *options,
+                    const struct entity_type *type, const char *name)
+{
+    json_t *all = json_array();
+    if (name)
+        print_entity(client, options, type, name, all);
+    else
+        print_all_entities(client, options, type, all);
+    if (options->json) {
+        json_dumpf(all, stdout, JSON_COMPACT);
+        printf("\n");
+    }
+    json_decref(all);
+    return 0;
+}
+
+/* Names of settings to delete that the entity does not have are a mistake. */
+static void check_deleted(struct client *client, const struct entity_type *type, const char *name,
+                          const struct texts *names)
+{
+    struct buf absent = {0};
+    described *found = describe_entity(client, type, name);
+    for (int32_t n = 0; n < names->count; n++) {
+        bool is_there = false;
+        for (int32_t i = 0; i < found->configs_count && !is_there; i++)
+            is_there = slice_equal_str(found->configs[i].name, names->items[n]) &&
+                       is_own(type, name, found->configs[i].config_source);
+        if (!is_there)
+            buf_printf(&absent, "%s%s", absent.size ? "," : "", names->items[n]);
+    }
+    if (absent.size > 0)
+        cli_fail("Invalid config(s): %.*s", SLICE_ARG(buf_slice(&absent)));
+    buf_done(&absent);
+}
+
+static void send_changes(struct client *client, const struct entity_type *type, const char *name,
+                         const struct changes *changes)
+{
+    struct incremental_alter_configs_request_alter_configs_resource resource;
+    struct incremental_alter_configs_request request;
+    struct incremental_alter_configs_response response;
+    int32_t broker = CLIENT_CONTROLLER;
+    int64_t id;
+    int attempts = 0;
+    incremental_alter_configs_request_alter_configs_resource_init(&resource);
+    incremental_alter_configs_request_init(&request);
+    resource.resource_type = type->resource_type;
+    resource.resource_name = slice_str(name);
+    resource.configs = changes->items;
+    resource.configs_count = changes->count;
+    request.resources = &resource;
+    request.resources_count = 1;
+    if (type->kind != ENTITY_TOPICS && slice_to_int64(slice_str(name), &id))
+        broker = (int32_t)id;
+    do {
+        cli_check(client_call(client, broker, API_INCREMENTAL_ALTER_CONFIGS, &request, &response));
+        if (response.responses_count != 1)
+            cli_fail("the answer does not name the entity");
+    } while (client_retries(client, response.responses[0].error_code, &attempts));
+    if (response.responses[0].error_code)
+        cli_fail("Error while executing config command: %s",
+                 client_reason(client, response.responses[0].error_code,
+                               response.responses[0].error_message));
+}
+
+static int alter(struct client *client, const struct configs_options *options,
+                 const struct entity_type *type, const char *name)
+{
+    struct changes changes = {0};
+    struct config_map file = {0};
+    struct texts deleted = texts_split(options->delete_names ? options->delete_names : "");
+    if (options->add)
+        read_added(client, options->add, &changes);
+    if (options->add_file) {
+        cli_check(properties_read(options->add_file, &file));
+        for (int32_t i = 0; i < file.count; i++)
+            add_change(&changes, slice_str(file.entries[i].name), slice_str(file.entries[i].value),
+                       OPERATION_SET);
+    }
+    for (int32_t i = 0; i < deleted.count; i++)
+        add_change(&changes, slice_str(deleted.items[i]), SLICE_NULL, OPERATION_DELETE);
+    if (deleted.count > 0)
+        check_deleted(client, type, name, &deleted);
+    send_changes(client, type, name, &changes);
+    free(changes.items);
+    config_map_done(&file);
+    if (*name)
+        printf("Completed updating config for %s %s.\n", type->one, name);
+    else
+        printf("Completed updating default config for %s in the cluster.\n", type->name);
+    return 0;
+}
+
+/* The entity type, and its name: NULL for all of them, "" for the default. */
+static const struct entity_type *find_entity(const struct configs_options *options,
+                                             const char **ret_name)
+{
+    const char *type = options->entity_type, *name = options->entity_name;
+    int named = (type != NULL) + (options->topic != NULL) + (options->broker != NULL) +
+                (options->logger != NULL) + options->broker_defaults;
+    if (named != 1)
+        cli_fail("name one entity: --entity-type, --topic, --broker, --broker-logger or "
+                 "--broker-defaults");
+    if (options->topic)
+        type = "topics", name = options->topic;
+    if (options->broker || options->broker_defaults)
+        type = "brokers", name = options->broker;
+    if (options->logger)
+        type = "broker-loggers", name = options->logger;
+    if (options->entity_default || options->broker_defaults)
+        name = "";
+    *ret_name = name;
+    for (size_t i = 0; i < ARRAY_SIZE(entity_types); i++) {
+        if (strcmp(entity_types[i].name, type) == 0)
+            return &entity_types[i];
+    }
+    cli_fail("--entity-type is topics, brokers or broker-loggers, not '%s'", type);
+}
+
+static void check_options(const struct configs_options *o, const struct entity_type *type,
+                          const char *name)
+{
+    int64_t id;
+    if (!o->bootstrap)
+        cli_fail("--bootstrap-server is missing");
+    if (o->describe == o->alter)
+        cli_fail("Command must include exactly one action: --describe, --alter");
+    if (o->entity_name && o->entity_default)
+        cli_fail("--entity-name and --entity-default exclude each other");
+    if (o->alter && !name)
+        cli_fail("an entity name must be specified with --alter of %s", type->name);
+    if (o->alter && !o->add && !o->add_file && !o->delete_names)
+        cli_fail("At least one of --add-config, --add-config-file, or --delete-config must be "
+                 "specified with --alter");
+    if (o->add && o->add_file)
+        cli_fail("Only one of --add-config or --add-config-file must be specified");
+    if (name && !*name && type->kind != ENTITY_BROKERS)
+        cli_fail("only brokers have a default");
+    if (name && *name && type->kind != ENTITY_TOPICS && !slice_to_int64(slice_str(name), &id))
+        cli_fail("The entity name for %s must be a valid integer broker id, but it is: %s",
+                 type->name, name);
+}
+
+int cmd_configs(int argc, char **argv)
+{
+    struct configs_options o = {0};
+    const struct option_row rows[] = {
+        {"--bootstrap-server", OPTION_TEXT, &o.bootstrap, "HOST:PORT,...", "brokers to begin with"},
+        {"--command-config", OPTION_TEXT, &o.command_config, "FILE", "settings of the client"},
+        {"--describe", OPTION_FLAG, &o.describe, NULL, "print settings"},
+        {"--all", OPTION_FLAG, &o.all, NULL, "with --describe: those not set on the entity too"},
+        {"--alter", OPTION_FLAG, &o.alter, NULL, "change settings"},
+        {"--add-config", OPTION_TEXT, &o.add, "NAME=VALUE,...",
+         "settings to set; NAME=[A,B] for a list"},
+        {"--add-config-file", OPTION_TEXT, &o.add_file, "FILE", "the same from a properties file"},
+        {"--delete-config", OPTION_TEXT, &o.delete_names, "NAME,...", "settings to remove"},
+        {"--entity-type", OPTION_TEXT, &o.entity_type, "TYPE", "topics, brokers, broker-loggers"},
+        {"--entity-name", OPTION_TEXT, &o.entity_name, "NAME", "topic, or broker id"},
+        {"--entity-default", OPTION_FLAG, &o.entity_default, NULL, "the default of all brokers"},
+        {"--topic", OPTION_TEXT, &o.topic, "NAME", "a topic"},
+        {"--broker", OPTION_TEXT, &o.broker, "ID", "a broker"},
+        {"--broker-defaults", OPTION_FLAG, &o.broker_defaults, NULL, "the default of all brokers"},
+        {"--broker-logger", OPTION_TEXT, &o.logger, "ID", "the loggers of a broker"},
+        {"--json", OPTION_FLAG, &o.json, NULL, "print JSON (--describe)"},
+    };
+    const char *name;
+    cli_parse("configs", rows, ARRAY_SIZE(rows), argc, argv, NULL);
+    const struct entity_type *type = find_entity(&o, &name);
+    check_options(&o, type, name);
+    OWNED(client) struct client *client = NULL;
+    cli_check(client_open(o.bootstrap, o.command_config, &client));
+    return o.describe ? describe(client, &o, type, name) : alter(client, &o, type, name);
+}
