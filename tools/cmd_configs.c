@@ -97,6 +97,13 @@ static void read_added(struct client *client, const char *text, struct changes *
     }
 }
 
+static int compare_names(const void *a, const void *b)
+{
+    return slice_compare(
+        ((const struct describe_configs_response_describe_configs_resource_result *)a)->name,
+        ((const struct describe_configs_response_describe_configs_resource_result *)b)->name);
+}
+
 static described *describe_entity(struct client *client, const struct entity_type *type,
                                   const char *name)
 {
@@ -122,6 +129,8 @@ static described *describe_entity(struct client *client, const struct entity_typ
         cli_fail("Error while executing config command: %s",
                  client_reason(client, response.results[0].error_code,
                                response.results[0].error_message));
+    qsort(response.results[0].configs, (size_t)response.results[0].configs_count,
+          sizeof(response.results[0].configs[0]), compare_names);
     return response.results;
 }
 

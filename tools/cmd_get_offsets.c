@@ -1,6 +1,7 @@
 /* The offsets of partitions, `topic:partition:offset` a line, as kafka-get-offsets.sh prints them.
  */
 #include <inttypes.h>
+#include <jansson.h>
 #include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,9 +33,10 @@ static int64_t timestamp_of(const char *text)
     return timestamp;
 }
 
-/* -1: the answer is not known, with the reason traced on standard error. */
+/* One line, or an entry of `all` where that is not NULL. An offset that nobody knows (-1) is left
+ * empty; a partition that cannot be asked is named on standard error. */
 static void print_offset(struct client *client, struct slice topic, int32_t partition,
-                         int32_t leader_id, int64_t timestamp)
+                         int32_t leader_id, int64_t timestamp, json_t *all)
 {
     struct list_offsets_request_list_offsets_partition part;
     struct list_offsets_request_list_offsets_topic wanted;
@@ -60,6 +62,11 @@ static void print_offset(struct client *client, struct slice topic, int32_t part
         fprintf(stderr,
                 "Skip getting offsets for topic-partition %.*s-%" PRId32 " due to error: %s\n",
                 SLICE_ARG(topic), partition, client_reason(client, answer->error_code, SLICE_NULL));
+    else if (all)
+        json_array_append_new(
+            all,
+            json_pack("{s:s%,s:i,s:o}", "topic", topic.data, topic.size, "partition", partition,
+                      "offset", answer->offset >= 0 ? json_integer(answer->offset) : json_null()));
     else if (answer->offset >= 0)
         printf("%.*s:%" PRId32 ":%" PRId64 "\n", SLICE_ARG(topic), partition, answer->offset);
     else
@@ -82,7 +89,7 @@ int cmd_get_offsets(int argc, char **argv)
 {
     const char *bootstrap = NULL, *topic = NULL, *partitions = NULL, *time = "latest";
     const char *command_config = NULL;
-    bool exclude_internal = false;
+    bool exclude_internal = false, json = false;
     const struct option_row rows[] = {
         {"--bootstrap-server", OPTION_TEXT, &bootstrap, "HOST:PORT,...", "brokers to begin with"},
         {"--broker-list", OPTION_TEXT, &bootstrap, "HOST:PORT,...", "the same, by its old name"},
@@ -92,6 +99,7 @@ int cmd_get_offsets(int argc, char **argv)
         {"--exclude-internal-topics", OPTION_FLAG, &exclude_internal, NULL,
          "leave out internal topics"},
         {"--command-config", OPTION_TEXT, &command_config, "FILE", "settings of the client"},
+        {"--json", OPTION_FLAG, &json, NULL, "print JSON"},
     };
     cli_parse("get-offsets", rows, ARRAY_SIZE(rows), argc, argv, NULL);
     if (!bootstrap)
@@ -106,6 +114,7 @@ int cmd_get_offsets(int argc, char **argv)
     OWNED(client) struct client *client = NULL;
     cli_check(client_open(bootstrap, command_config, &client));
     cli_check(client_refresh(client, NULL, 0));
+    json_t *all = json ? json_array() : NULL;
     const struct metadata_response *metadata = client_metadata(client);
     qsort(metadata->topics, (size_t)metadata->topics_count, sizeof(metadata->topics[0]),
           compare_topics);
@@ -126,9 +135,14 @@ int cmd_get_offsets(int argc, char **argv)
                         id);
             else
                 print_offset(client, found->name, found->partitions[p].partition_index,
-                             found->partitions[p].leader_id, timestamp);
+                             found->partitions[p].leader_id, timestamp, all);
         }
     }
     regfree(&regex);
+    if (json) {
+        json_dumpf(all, stdout, JSON_COMPACT);
+        printf("\n");
+    }
+    json_decref(all);
     return 0;
 }

@@ -79,9 +79,14 @@ static int32_t pick_brokers(struct client *client, const char *list, int32_t **r
         if (!is_live(metadata, (int32_t)id))
             buf_printf(&absent, "%s%" PRId64, absent.size ? ", " : "", id);
     }
-    if (absent.size > 0)
-        cli_fail("ERROR: The given brokers do not exist from --broker-list: %.*s",
-                 SLICE_ARG(buf_slice(&absent)));
+    if (absent.size > 0) {
+        struct buf live = {0};
+        for (int32_t i = 0; i < metadata->brokers_count; i++)
+            buf_printf(&live, "%s%" PRId32, i ? "," : "", metadata->brokers[i].node_id);
+        cli_fail("ERROR: The given brokers do not exist from --broker-list: %.*s. Current existent "
+                 "brokers: %.*s",
+                 SLICE_ARG(buf_slice(&absent)), SLICE_ARG(buf_slice(&live)));
+    }
     return count;
 }
 

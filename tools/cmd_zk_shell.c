@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "broker/base/buf.h"
+#include "broker/base/trace.h"
 #include "coordinator/zk/zk_session.h"
 #include "tools/commands.h"
 
@@ -409,6 +410,8 @@ int cmd_zk_shell(int argc, char **argv)
     int32_t first = server ? 0 : 1;
     if (!server && words.count == 0)
         cli_fail("name ZooKeeper: HOST:PORT");
+    if (!getenv("STOKER_TRACE"))
+        trace_set_level(TRACE_ERROR); /* what is said here is for people at a terminal */
     shell_open(&shell, server ? server : words.items[0], wait_seconds);
     bool is_well = words.count > first ? run_words(&shell, words.items + first, words.count - first)
                                        : run_input(&shell);
