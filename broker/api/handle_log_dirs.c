@@ -151,31 +151,63 @@ static enum err delete_records_of(struct request *request, struct slice topic, i
     return e;
 }
 
+/* The entry of the answer for a topic, new or as it is: a topic may be named twice. */
+static struct delete_records_response_delete_records_topic_result *
+topic_entry(struct delete_records_response *response, struct slice name, struct arena *arena,
+            int32_t room)
+{
+    for (int32_t t = 0; t < response->topics_count; t++)
+        if (slice_equal(response->topics[t].name, name))
+            return &response->topics[t];
+    struct delete_records_response_delete_records_topic_result *to =
+        &response->topics[response->topics_count++];
+    to->name = name;
+    to->partitions = arena_new_array(
+        arena, struct delete_records_response_delete_records_partition_result, room);
+    return to;
+}
+
+static struct delete_records_response_delete_records_partition_result *
+partition_entry(struct delete_records_response_delete_records_topic_result *topic, int32_t index)
+{
+    for (int32_t i = 0; i < topic->partitions_count; i++)
+        if (topic->partitions[i].partition_index == index)
+            return &topic->partitions[i];
+    struct delete_records_response_delete_records_partition_result *to =
+        &topic->partitions[topic->partitions_count++];
+    delete_records_response_delete_records_partition_result_init(to);
+    to->partition_index = index;
+    return to;
+}
+
+static int32_t count_deletions(const struct delete_records_request *message)
+{
+    int32_t count = 0;
+    for (int32_t t = 0; t < message->topics_count; t++)
+        count += message->topics[t].partitions_count;
+    return count;
+}
+
 static void delete_records(struct request *request)
 {
     const struct delete_records_request *message = request->message;
     struct arena *arena = request->arena;
     struct delete_records_response response;
     delete_records_response_init(&response);
-    response.topics_count = message->topics_count;
     response.topics =
         arena_new_array(arena, struct delete_records_response_delete_records_topic_result,
-                        message->topics_count + 1);
+                        (size_t)message->topics_count + 1);
+    int32_t room = count_deletions(message);
     for (int32_t t = 0; t < message->topics_count; t++) {
         const struct delete_records_request_delete_records_topic *from = &message->topics[t];
-        struct delete_records_response_delete_records_topic_result *to = &response.topics[t];
-        to->name = from->name;
-        to->partitions_count = from->partitions_count;
-        to->partitions =
-            arena_new_array(arena, struct delete_records_response_delete_records_partition_result,
-                            from->partitions_count + 1);
         for (int32_t i = 0; i < from->partitions_count; i++) {
-            delete_records_response_delete_records_partition_result_init(&to->partitions[i]);
-            to->partitions[i].partition_index = from->partitions[i].partition_index;
-            to->partitions[i].low_watermark = -1;
-            to->partitions[i].error_code = err_wire_code(
-                delete_records_of(request, from->name, from->partitions[i].partition_index,
-                                  from->partitions[i].offset, &to->partitions[i].low_watermark));
+            struct delete_records_response_delete_records_partition_result *to =
+                partition_entry(topic_entry(&response, from->name, arena, room),
+                                from->partitions[i].partition_index);
+            to->low_watermark = -1;
+            to->error_code =
+                err_wire_code(delete_records_of(request, from->name, to->partition_index,
+                                                from->partitions[i].offset, &to->low_watermark));
         }
     }
     request_answer(request, &response);

@@ -281,10 +281,8 @@ static void refuse(struct metadata_work *work, enum err e)
     work->response.topics_count = message->topics_count;
     for (int32_t i = 0; i < message->topics_count; i++) {
         metadata_response_metadata_response_topic_init(&work->response.topics[i]);
-        bool may_be_null = work->request->api_version >= 12;
-        work->response.topics[i].name = slice_is_null(message->topics[i].name) && !may_be_null
-                                            ? SLICE_LITERAL("")
-                                            : message->topics[i].name;
+        bool has_name = !slice_is_null(message->topics[i].name);
+        work->response.topics[i].name = has_name ? message->topics[i].name : SLICE_LITERAL("");
         work->response.topics[i].topic_id = message->topics[i].topic_id;
         work->response.topics[i].error_code = err_wire_code(e);
     }

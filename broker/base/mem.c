@@ -59,7 +59,8 @@ char *mem_strdup(const char *text)
 char *mem_strndup(const char *text, size_t size_bytes)
 {
     char *copy = mem_alloc(size_bytes + 1);
-    memcpy(copy, text, size_bytes);
+    if (size_bytes) /* text may be NULL then */
+        memcpy(copy, text, size_bytes);
     return copy;
 }
 

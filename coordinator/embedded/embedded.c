@@ -342,10 +342,10 @@ enum err embedded_start(const struct embedded_options *options, struct embedded 
         return err_wrap(e, "start the embedded coordinator");
     }
     add_events(embedded);
-    embedded->running = true;
-    embedded->thread = thread_start("embedded", run, embedded);
-    trace_info("embedded coordinator started port=%u znodes=%zu", embedded->port,
+    trace_info("embedded coordinator starts port=%u znodes=%zu", embedded->port,
                core_numbers(embedded->core).znodes);
+    embedded->running = true;
+    embedded->thread = thread_start("embedded", run, embedded); /* the core is its own from here on */
     *ret = embedded;
     return ERR_OK;
 }
