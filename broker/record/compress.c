@@ -14,6 +14,7 @@
 #define GZIP_WINDOW_BITS   (15 + 16)
 #define GZIP_OS_UNKNOWN    255
 #define GZIP_MEMORY_LEVEL  8
+#define ZSTD_KEPT_BYTES    (4 << 20) /* of a context: that of the usual levels and no more */
 
 struct squeezer {
     enum codec codec;
@@ -72,6 +73,10 @@ void squeezer_free(struct squeezer *squeezer)
 {
     if (!squeezer)
         return;
+    if (ZSTD_sizeof_CCtx(squeezer->zstd) > ZSTD_KEPT_BYTES) { /* NULL has no size */
+        ZSTD_freeCCtx(squeezer->zstd);
+        squeezer->zstd = NULL;
+    }
     if (pthread_getspecific(spare_key))
         destroy(squeezer);
     else

@@ -61,8 +61,8 @@ static enum err add_inner(struct conversion *c, int64_t offset, int64_t timestam
     if (timestamp_ms > c->max_timestamp)
         c->max_timestamp = timestamp_ms;
     c->inner.size = 0;
-    put_message(&c->inner, c->magic, c->magic >= 1 ? relative : offset,
-                c->attributes, timestamp_ms, key, value);
+    put_message(&c->inner, c->magic, c->magic >= 1 ? relative : offset, c->attributes, timestamp_ms,
+                key, value);
     return squeezer_put(c->squeezer, buf_slice(&c->inner));
 }
 
