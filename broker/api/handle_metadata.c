@@ -289,7 +289,7 @@ static void refuse(struct metadata_work *work, enum err e)
     request_answer(work->request, &work->response);
 }
 
-void handle_metadata(struct request *request)
+static void serve(struct request *request)
 {
     struct metadata_work *work = arena_alloc(request->arena, sizeof *work);
     work->request = request;
@@ -313,4 +313,30 @@ void handle_metadata(struct request *request)
                                     request->arena, work->create_errors, created, work);
     else
         answer(work);
+}
+
+/* --- the first moments after the start --- */
+
+#define FIRST_NEWS_PAUSE_MS 20
+#define FIRST_NEWS_PAUSES   150 /* three seconds in all */
+
+/* Before the controller has spoken for the first time nothing is known, and an answer of nothing
+ * makes clients give up their topics. So the first questions wait a little for it. */
+static void wait_for_news(struct request *request)
+{
+    int32_t *pauses = request->waiting;
+    if (metadata_is_known(request->broker->metadata_cache) || ++*pauses > FIRST_NEWS_PAUSES)
+        serve(request);
+    else
+        request_timer_set(request, FIRST_NEWS_PAUSE_MS, wait_for_news);
+}
+
+void handle_metadata(struct request *request)
+{
+    if (metadata_is_known(request->broker->metadata_cache)) {
+        serve(request);
+        return;
+    }
+    request->waiting = arena_alloc(request->arena, sizeof(int32_t));
+    wait_for_news(request);
 }

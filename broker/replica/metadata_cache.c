@@ -343,6 +343,12 @@ int32_t metadata_controller_id(struct metadata_cache *cache)
     return metadata_broker(cache, cache->controller_id) ? cache->controller_id : -1;
 }
 
+bool metadata_is_known(struct metadata_cache *cache)
+{
+    LOCK_SCOPE(&cache->lock);
+    return cache->brokers_count > 0;
+}
+
 bool metadata_is_alive(struct metadata_cache *cache, int32_t broker_id)
 {
     LOCK_SCOPE(&cache->lock);

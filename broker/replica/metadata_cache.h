@@ -81,6 +81,8 @@ const struct topic_metadata *const *metadata_topics(const struct metadata_cache 
                                                     int32_t *ret_count);
 
 /* --- each takes the lock itself --- */
+bool metadata_is_known(
+    struct metadata_cache *cache); /* the controller has spoken since the start */
 int32_t metadata_controller_id(struct metadata_cache *cache); /* -1: none, or not alive */
 bool metadata_is_alive(struct metadata_cache *cache, int32_t broker_id);
 bool metadata_has_partition(struct metadata_cache *cache, struct slice topic, int32_t partition);
