@@ -119,6 +119,23 @@ void batch_builder_add(struct batch_builder *builder, int64_t offset, int64_t ti
     builder->last_offset_delta = offset_delta;
 }
 
+static void put_header_part(struct buf *out, struct slice s)
+{
+    put_varint(out, s.data ? (int32_t)s.size : -1);
+    buf_put_slice(out, s);
+}
+
+void record_headers_put(struct buf *out, const struct record *record)
+{
+    struct record_header header;
+    size_t position = 0;
+    put_varint(out, record->headers_count);
+    while (record_headers_next(record, &position, &header)) {
+        put_header_part(out, header.key);
+        put_header_part(out, header.value);
+    }
+}
+
 static int16_t attributes_of(const struct batch_options *options)
 {
     int attributes = options->codec;

@@ -47,6 +47,10 @@ void batch_builder_done(struct batch_builder *builder);
 void batch_builder_add(struct batch_builder *builder, int64_t offset, int64_t timestamp_ms,
                        struct slice key, struct slice value, struct slice raw_headers);
 
+/* Append a record's headers as they should be written: every length in its shortest form, null as
+ * -1. What stands in a batch from outside may have other negative lengths. */
+void record_headers_put(struct buf *out, const struct record *record);
+
 /* The batch stands at the end of `out`. Errors leave `out` as it was at init: MESSAGE_TOO_LARGE,
  * NO_MEMORY, UNKNOWN_SERVER_ERROR (no such level). */
 MUST_USE enum err batch_builder_finish(struct batch_builder *builder);

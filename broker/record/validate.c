@@ -21,12 +21,13 @@ static void look_at(const uint8_t *batch, const struct record_outline *records, 
                     int64_t first_index, struct walk_facts *facts)
 {
     uint64_t base = (uint64_t)batch_base_timestamp(batch);
-    int64_t expected = first_index - batch_base_offset(batch);
+    /* Wraps, as does the sum it is compared with, where a coordinator's base offset is absurd. */
+    uint64_t expected = (uint64_t)first_index - (uint64_t)batch_base_offset(batch);
     for (size_t i = 0; i < count; i++) {
         int64_t timestamp_ms = (int64_t)(base + (uint64_t)records[i].timestamp_delta);
         if (timestamp_ms > facts->max_timestamp)
             facts->max_timestamp = timestamp_ms;
-        facts->has_gaps |= records[i].offset_delta != expected++;
+        facts->has_gaps |= (uint64_t)records[i].offset_delta != expected++;
     }
 }
 

@@ -6,6 +6,7 @@
 struct rebuilding {
     struct validation *v;
     struct batch_builder builder;
+    struct buf headers;             /* of the present record */
     const struct batch_info *batch; /* whose records are added */
     int32_t index;                  /* of the next record within it */
     bool stops_at_once;             /* at what cannot be written; else when all are checked */
@@ -54,7 +55,9 @@ static enum err add_batch(struct rebuilding *r, const uint8_t *batch)
         struct record_facts facts = {.index = r->index++,
                                      .timestamp_ms = record.timestamp_ms,
                                      .has_key = !slice_is_null(record.key)};
-        e = add(r, &facts, record.key, record.value, record.headers);
+        r->headers.size = 0;
+        record_headers_put(&r->headers, &record);
+        e = add(r, &facts, record.key, record.value, buf_slice(&r->headers));
         if (e)
             break;
     }
@@ -162,6 +165,7 @@ enum err rebuild(struct validation *v, const struct shallow *shallow, enum codec
     if (!e)
         e = finish(&r, &out);
     batch_builder_done(&r.builder);
+    buf_done(&r.headers);
     buf_done(&out);
     return e;
 }

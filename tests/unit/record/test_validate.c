@@ -373,6 +373,29 @@ static void test_a_control_batch_is_for_coordinators_and_stays_uncompressed(void
     setup_done(&s);
 }
 
+static void test_an_absurd_base_offset_of_a_coordinator_is_replaced(void **state)
+{
+    (void)state;
+    struct setup s;
+    setup_with(&s, CODEC_NONE, 2);
+    s.input.is_client = false;
+    put_be64(s.batch.data, (uint64_t)INT64_MIN);
+    assert_int_equal(run(&s), ERR_OK);
+    assert_int_equal(batch_base_offset(s.batch.data), 100);
+    setup_done(&s);
+}
+
+static void test_a_rewritten_header_of_any_negative_length_becomes_null(void **state)
+{
+    (void)state;
+    struct setup s; /* a header "h" whose value has a length of -5 */
+    setup_raw(&s, CODEC_LZ4, SLICE_LITERAL("\22\0\0\0\1\1\2\2h\11"), 1);
+    s.config.codec = CODEC_NONE;
+    assert_int_equal(run(&s), ERR_OK);
+    assert_memory_equal(s.result.records.data + BATCH_HEADER_SIZE, "\22\0\0\0\1\1\2\2h\1", 10);
+    setup_done(&s);
+}
+
 static void test_zstd_needs_produce_7(void **state)
 {
     (void)state;
@@ -407,6 +430,8 @@ int main(void)
         cmocka_unit_test(test_append_time_stamps_the_head_and_nothing_else),
         cmocka_unit_test(test_another_codec_keeps_producer_and_sequence),
         cmocka_unit_test(test_a_control_batch_is_for_coordinators_and_stays_uncompressed),
+        cmocka_unit_test(test_an_absurd_base_offset_of_a_coordinator_is_replaced),
+        cmocka_unit_test(test_a_rewritten_header_of_any_negative_length_becomes_null),
         cmocka_unit_test(test_zstd_needs_produce_7),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
