@@ -184,18 +184,28 @@ static bool was_named_before(const struct metadata_request *message, int32_t pla
     return false;
 }
 
+/* Where one topic is asked by id, only ids count, as for the JVM broker. */
+static bool asks_by_id(const struct metadata_request *message)
+{
+    for (int32_t i = 0; i < message->topics_count; i++)
+        if (!uuid_is_zero(message->topics[i].topic_id))
+            return true;
+    return false;
+}
+
 static void fill_asked_topics(struct metadata_work *work, const struct metadata_cache *cache)
 {
     const struct metadata_request *message = work->message;
     struct arena *arena = work->request->arena;
     size_t room = (size_t)message->topics_count + 1;
+    bool by_id = asks_by_id(message);
     work->response.topics =
         arena_new_array(arena, struct metadata_response_metadata_response_topic, room);
     work->to_create = arena_new_array(arena, struct slice, room);
     work->create_places = arena_new_array(arena, int32_t, room);
     work->create_errors = arena_new_array(arena, enum err, room);
     for (int32_t i = 0; i < message->topics_count; i++) {
-        if (was_named_before(message, i))
+        if (was_named_before(message, i) || (by_id && uuid_is_zero(message->topics[i].topic_id)))
             continue;
         int32_t place = work->response.topics_count++;
         metadata_response_metadata_response_topic_init(&work->response.topics[place]);
