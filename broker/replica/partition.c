@@ -18,6 +18,7 @@ struct partition *partition_new(const char *topic, int32_t id, struct uuid topic
     partition->leader_epoch = NO_LEADER_EPOCH;
     partition->partition_epoch = -1;
     partition->min_insync_replicas = 1;
+    partition->joining_id = NO_BROKER;
     lock_init(&partition->lock, RANK_PARTITION, "partition");
     list_init(&partition->fetch_waiters);
     list_init(&partition->ack_waiters);
@@ -160,9 +161,10 @@ void partition_advance_high_watermark(struct partition *partition)
         return; /* committed means min.insync.replicas of them have it */
     int64_t lowest = partition->flush_gates_commit ? log_recovery_point(partition->log)
                                                    : log_end_offset(partition->log);
+    int64_t now_ms = partition->remotes_count ? clock_mono_ms(partition->clock) : 0;
     for (int32_t i = 0; i < partition->remotes_count; i++)
-        if (isr_contains(partition, partition->remotes[i].broker_id) &&
-            partition->remotes[i].end_offset < lowest)
+        if (partition->remotes[i].end_offset < lowest &&
+            partition_waits_for(partition, &partition->remotes[i], now_ms))
             lowest = partition->remotes[i].end_offset;
     if (lowest <= partition_high_watermark(partition))
         return;
@@ -196,6 +198,9 @@ static void take_assignment(struct partition *partition,
     partition->leader_epoch = assignment->leader_epoch;
     partition->partition_epoch = assignment->partition_epoch;
     partition->controller_epoch = assignment->controller_epoch;
+    partition->recovery_state = assignment->recovery_state;
+    partition->is_isr_pending = false; /* the controller has spoken since we asked */
+    partition->joining_id = NO_BROKER;
     if (!uuid_is_zero(assignment->topic_id))
         partition->topic_id = assignment->topic_id;
     free(partition->isr);

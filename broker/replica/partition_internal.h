@@ -1,7 +1,7 @@
 /* The struct of a partition, for the files of broker/replica that share it. */
 #pragma once
 
-#include "broker/replica/partition.h"
+#include "broker/replica/replication.h"
 
 /* Another replica, as the leader sees it. */
 struct remote_replica {
@@ -16,6 +16,7 @@ struct partition {
     char *topic; /* fixed from birth: anyone may read */
     int32_t id, broker_id;
     struct clock *clock;
+    const struct partition_host *host; /* NULL: partition_set_host() was not called */
     _Atomic int references;
 
     struct lock lock; /* RANK_PARTITION; guards down to the blank line */
@@ -27,6 +28,9 @@ struct partition {
     int32_t min_insync_replicas;
     int32_t *isr, *replicas;
     int32_t isr_count, replicas_count;
+    int8_t recovery_state;
+    bool is_isr_pending;            /* a change is on its way to the controller */
+    int32_t joining_id;             /* whom that change would add, or NO_BROKER */
     struct remote_replica *remotes; /* of replicas[] without ourselves */
     int32_t remotes_count;
     bool flush_gates_commit; /* flush.messages asks for it: nothing unsynced counts as committed */
@@ -40,3 +44,9 @@ void partition_advance_high_watermark(struct partition *partition);
 void partition_tell_fetchers(struct partition *partition);
 void partition_tell_everyone(struct partition *partition);
 int32_t partition_effective_min_isr(const struct partition *partition);
+bool partition_is_in_maximal_isr(const struct partition *partition, int32_t id);
+int32_t partition_maximal_isr_count(const struct partition *partition);
+/* The high watermark may not pass this replica: it is in the maximal ISR, or has caught up and is
+ * about to join. */
+bool partition_waits_for(const struct partition *partition, const struct remote_replica *remote,
+                         int64_t now_ms);

@@ -53,7 +53,7 @@ enum err partition_ack_state(struct partition *partition, int64_t required_offse
         return ERR_NOT_LEADER_OR_FOLLOWER;
     if (partition_high_watermark(partition) < required_offset)
         return ERR_AGAIN;
-    if (partition->isr_count < partition_effective_min_isr(partition))
+    if (partition_maximal_isr_count(partition) < partition_effective_min_isr(partition))
         return ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND;
     return ERR_OK;
 }

@@ -1,0 +1,101 @@
+/* What replication does to a partition: a follower appends and truncates as its leader says, a
+ * leader watches its followers and asks the controller to change the ISR.
+ *
+ * ISR (KIP-497): what the controller has confirmed is *committed*; a change that is under way makes
+ * a *maximal* ISR, the union of before and after, and the high watermark waits for all of it. One
+ * change a partition is under way at a time.
+ *
+ * Threads: any; each function takes the partition's lock. */
+#pragma once
+
+#include "broker/replica/live_brokers.h"
+#include "broker/replica/partition.h"
+
+#define REPLICA_LAG_DEFAULT_MS 30000
+
+/* What partitions of one broker share; outlives them. */
+struct partition_host {
+    const struct live_brokers *live_brokers; /* NULL: all are alive */
+    _Atomic int64_t replica_lag_max_ms;      /* replica.lag.time.max.ms */
+};
+
+/* Before the first role. Without it every broker counts as alive. */
+void partition_set_host(struct partition *partition, const struct partition_host *host);
+
+/* --- a follower --- */
+
+struct follower_position {
+    int64_t fetch_offset; /* the log end */
+    int64_t log_start_offset;
+    int32_t last_fetched_epoch; /* of the last record, NO_LEADER_EPOCH if none */
+};
+
+/* Where a follower of this leader epoch goes on. FENCED_LEADER_EPOCH: role or epoch is another
+ * now, here and below. */
+MUST_USE enum err partition_follower_position(struct partition *partition, int32_t leader_epoch,
+                                              struct follower_position *ret);
+
+/* What a leader's answer holds for one partition. */
+struct leader_data {
+    int64_t fetch_offset;   /* that was asked for; must be the log end still */
+    struct slice records;   /* borrowed; half a batch at the end is left out */
+    int64_t high_watermark; /* the leader's */
+    int64_t log_start_offset;
+};
+
+/* Append it, then follow the leader's high watermark and log start. ret_flush: flush.messages asks
+ * for a flush before more is fetched (the next fetch says that we have it). Errors:
+ * FENCED_LEADER_EPOCH, OFFSET_OUT_OF_RANGE (the log end has moved, or the records do not follow
+ * it), CORRUPT_MESSAGE, IO, NO_SPACE. */
+MUST_USE enum err partition_append_follower(struct partition *partition, int32_t leader_epoch,
+                                            const struct leader_data *data, bool *ret_flush);
+
+/* The leader's largest epoch up to ours is `epoch` and ended at `end_offset` (KIP-279; -1: it does
+ * not know). Cuts what we have beyond. ret_is_done: false, where another round must be asked. */
+MUST_USE enum err partition_truncate_to_epoch(struct partition *partition, int32_t leader_epoch,
+                                              int32_t epoch, int64_t end_offset, bool *ret_is_done);
+/* Cut to an offset (at most the log end); or begin anew, empty, at one. */
+MUST_USE enum err partition_truncate(struct partition *partition, int32_t leader_epoch,
+                                     int64_t offset);
+MUST_USE enum err partition_restart_at(struct partition *partition, int32_t leader_epoch,
+                                       int64_t offset);
+
+/* --- a leader and its ISR --- */
+
+/* A wish of the leader, on its way to the controller. */
+struct isr_change {
+    struct list_node node;       /* the sender's */
+    struct partition *partition; /* a reference */
+    struct uuid topic_id;
+    int32_t leader_epoch, partition_epoch;
+    int8_t recovery_state;
+    int32_t *isr;
+    int32_t isr_count;
+};
+void isr_change_free(struct isr_change *change);
+
+/* The ISR with this replica, if it has caught up and may join, and no change is under way; else
+ * NULL. The change is under way from then on. */
+struct isr_change *partition_expand_isr(struct partition *partition, int32_t replica_id);
+/* The ISR without those that lag; NULL if none does. */
+struct isr_change *partition_shrink_isr(struct partition *partition);
+
+/* What the controller made of it. */
+struct isr_answer {
+    enum err error;
+    int32_t leader, leader_epoch, partition_epoch;
+    int8_t recovery_state;
+    const int32_t *isr;
+    int32_t isr_count;
+};
+/* True: the same change is to be sent again. False: it is settled (confirmed, dropped, or left to
+ * the next LeaderAndIsr). */
+MUST_USE bool partition_isr_answered(struct partition *partition, const struct isr_change *change,
+                                     const struct isr_answer *answer);
+
+struct isr_view {
+    bool is_leader;
+    int32_t leader_epoch, partition_epoch;
+    int32_t committed_count, maximal_count, replicas_count, min_isr;
+};
+struct isr_view partition_isr_view(struct partition *partition);
