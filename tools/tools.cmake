@@ -6,4 +6,12 @@ add_library(tools STATIC ${STOKER_TOOL_SOURCES})
 target_link_libraries(tools PUBLIC zk log record config wire base PkgConfig::JANSSON ${CMAKE_DL_LIBS})
 add_executable(stoker ${CMAKE_SOURCE_DIR}/tools/stoker.c)
 target_link_libraries(stoker PRIVATE tools)
-install(TARGETS stoker RUNTIME DESTINATION bin)
+
+# Completion is printed by the program itself, so that it names the commands there are.
+include(GNUInstallDirs)
+add_custom_command(TARGET stoker POST_BUILD
+                   COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/generated
+                   COMMAND $<TARGET_FILE:stoker> completion bash > ${CMAKE_BINARY_DIR}/generated/stoker.bash)
+install(TARGETS stoker RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(FILES ${CMAKE_BINARY_DIR}/generated/stoker.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
+        RENAME stoker)
