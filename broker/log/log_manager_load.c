@@ -120,9 +120,13 @@ static void prepare_dir(struct loading *loading, struct log_dir *dir)
         log_manager_dir_failed(loading->manager, dir, err_sentence(e));
         return;
     }
-    loading->has_unclean |= !dir->was_clean && loading->count > jobs_before;
-    trace_info("log directory opens dir=%s logs=%zu last_stop=%s", dir->path,
-               loading->count - jobs_before, dir->was_clean ? "clean" : "unclean");
+    /* A directory without logs has nothing that a stop could have left unfinished. */
+    size_t logs = loading->count - jobs_before;
+    loading->has_unclean |= !dir->was_clean && logs > 0;
+    trace_info("log directory opens dir=%s logs=%zu last_stop=%s", dir->path, logs,
+               dir->was_clean ? "clean"
+               : logs > 0     ? "unclean"
+                              : "none");
 }
 
 static void show_progress(struct loading *loading)

@@ -78,8 +78,6 @@ static void registered(void *context, int64_t broker_epoch)
     struct server *server = context;
     server->broker_epoch = broker_epoch;
     atomic_fetch_add(&server->registered_count, 1);
-    trace_info("registered broker=%d broker_epoch=%lld", server->broker.id,
-               (long long)broker_epoch);
     struct tell_controller *tell = mem_new(struct tell_controller);
     *tell = (struct tell_controller){server, broker_epoch};
     controller_thread_post(server->controller_thread, run_registered, tell);
@@ -90,11 +88,8 @@ static void refused(void *context, enum err e)
     server_fail(context, "registration of the broker was refused: %s", err_sentence(e));
 }
 
-static void state_changed(void *owner, enum zk_state state, int64_t session_id)
+static void follow_session(struct server *server, enum zk_state state, int64_t session_id)
 {
-    struct server *server = owner;
-    static const char *const names[] = {"connecting", "connected", "expired", "refused"};
-    trace_info("ZooKeeper session %s session=0x%llx", names[state], (unsigned long long)session_id);
     registration_state_changed(server->registration, state, session_id);
     if (state == ZK_CONNECTED) {
         config_watch_look(server->config_watch);
@@ -102,6 +97,13 @@ static void state_changed(void *owner, enum zk_state state, int64_t session_id)
     } else if (state == ZK_AUTH_FAILED) {
         server_fail(server, "ZooKeeper refused the authentication");
     }
+}
+
+static void state_changed(void *owner, enum zk_state state, int64_t session_id)
+{
+    static const char *const names[] = {"connecting", "connected", "expired", "refused"};
+    trace_info("ZooKeeper session %s session=0x%llx", names[state], (unsigned long long)session_id);
+    follow_session(owner, state, session_id);
 }
 
 static void watch_fired(void *owner, enum zk_event_kind kind, struct slice path)
@@ -134,7 +136,7 @@ void broker_zk_start(struct server *server)
     server->control_zk->watch_fired = watch_fired;
     control_thread_watch(server->control, server->control_mailbox, take_mail, server);
     /* The session is there since start-up; what it said then went to nobody. */
-    state_changed(server, ZK_CONNECTED, zk_session_id(server->zk_session));
+    follow_session(server, ZK_CONNECTED, zk_session_id(server->zk_session));
 }
 
 void broker_zk_stop(struct server *server)

@@ -281,8 +281,8 @@ void controller_free(struct controller *controller)
 
 void controller_registered(struct controller *controller, int64_t broker_epoch)
 {
-    trace_info("broker registered broker=%" PRId32 " broker_epoch=%" PRId64,
-               controller->settings.broker_id, broker_epoch);
+    trace_debug("broker registered broker=%" PRId32 " broker_epoch=%" PRId64,
+                controller->settings.broker_id, broker_epoch);
     bool first = !controller->started;
     controller->started = true;
     controller_enqueue(controller, first ? "startup" : "register-and-reelect",
