@@ -1,4 +1,12 @@
-/* Decoding: a reader with an end, and the tables. Nothing is copied but what arrays need. */
+/* Decoding: a reader with an end, and the tables. Nothing is copied but what arrays need.
+ *
+ * What a stranger's bytes may cost. Work grows with the bytes: each is looked at once, and tagged
+ * fields that we do not know are appended and sorted once. Memory is what the elements take, and an
+ * element takes at most WIRE_AMPLIFICATION times the fewest bytes that can say it. A count is
+ * believed only as far as bytes are left that no array around it has been promised, so lies within
+ * lies do not add up; the budget is the second wall behind that. */
+#include <stddef.h>
+
 #include "broker/base/varint.h"
 #include "broker/wire/wire_internal.h"
 
@@ -7,12 +15,19 @@ struct reader {
     struct arena *arena;
     int16_t version;
     bool is_flexible;
+    size_t promised;         /* of the bytes left: the least that arrays begun still need */
     size_t left_to_allocate; /* of the arena */
 };
 
 static size_t left(const struct reader *r)
 {
     return (size_t)(r->end - r->at);
+}
+
+/* What of the bytes left a new array may hope for. */
+static size_t free_to_promise(const struct reader *r)
+{
+    return left(r) > r->promised ? left(r) - r->promised : 0;
 }
 
 static enum err too_short(void)
@@ -159,7 +174,8 @@ static size_t least_size(const struct wire_struct *body, int16_t version, bool i
     for (uint16_t i = 0; i < body->fields_count; i++)
         if (body->fields[i].tag < 0 && wire_has_version(&body->fields[i], version))
             size += least_field_size(&body->fields[i], version, is_flexible);
-    return size ? size : 1;
+    assert(size > 0); /* else a count would cost nothing: no schema has such a struct */
+    return size;
 }
 
 static size_t least_element_size(const struct reader *r, const struct wire_field *field)
@@ -173,11 +189,29 @@ static size_t least_element_size(const struct reader *r, const struct wire_field
 static enum err allocate(struct reader *r, size_t count, size_t element_size, void **ret)
 {
     size_t size;
-    if (__builtin_mul_overflow(count, element_size, &size) || size > r->left_to_allocate)
+    if (__builtin_mul_overflow(count, element_size, &size) || size > r->left_to_allocate ||
+        wire_rounded(size) > r->left_to_allocate)
         return err_note(ERR_MALFORMED, "the arrays are too large for the message");
-    r->left_to_allocate -= size;
-    *ret = arena_try(r->arena, size ? size : 1);
+    r->left_to_allocate -= wire_rounded(size);
+    *ret = arena_try(r->arena, size);
     return *ret ? ERR_OK : ERR_NO_MEMORY;
+}
+
+/* The elements of an array; an empty one points at nothing, but is not null. */
+static enum err read_elements(struct reader *r, const struct wire_field *field, size_t count,
+                              size_t least_size_each, void **ret)
+{
+    static max_align_t nothing;
+    void *elements = &nothing;
+    size_t element_size = wire_element_size(field);
+    enum err e = count ? allocate(r, count, element_size, &elements) : ERR_OK;
+    r->promised += count * least_size_each;
+    for (size_t i = 0; !e && i < count; i++) {
+        r->promised -= least_size_each;
+        e = read_scalar(r, field, true, (char *)elements + i * element_size);
+    }
+    *ret = elements;
+    return e;
 }
 
 static enum err read_array(struct reader *r, const struct wire_field *field, void *base)
@@ -192,14 +226,12 @@ static enum err read_array(struct reader *r, const struct wire_field *field, voi
         *wire_count(base, field) = -1;
         return ERR_OK;
     }
-    if ((size_t)count > left(r) / least_element_size(r, field))
+    size_t least_size_each = least_element_size(r, field);
+    if ((size_t)count > free_to_promise(r) / least_size_each)
         return err_note(ERR_MALFORMED, "%lld elements cannot be in %zu bytes", (long long)count,
-                        left(r));
-    size_t element_size = wire_element_size(field);
-    void *elements = NULL;
-    e = allocate(r, (size_t)count, element_size, &elements);
-    for (int64_t i = 0; !e && i < count; i++)
-        e = read_scalar(r, field, true, (char *)elements + (size_t)i * element_size);
+                        free_to_promise(r));
+    void *elements;
+    e = read_elements(r, field, (size_t)count, least_size_each, &elements);
     if (e)
         return e;
     *(void **)wire_place(base, field->offset) = elements;
@@ -207,13 +239,31 @@ static enum err read_array(struct reader *r, const struct wire_field *field, voi
     return ERR_OK;
 }
 
-static enum err read_nullable_struct(struct reader *r, const struct wire_field *field, void *place)
+/* The mark before a struct that may be null: a byte, negative for null; but in a tagged field a
+ * number, 0 for null (so the JVM's generated classes have it). */
+static enum err read_mark(struct reader *r, const struct wire_field *field, bool *ret_is_null)
 {
+    if (field->tag >= 0 && r->is_flexible) {
+        uint32_t mark;
+        enum err e = read_uvarint(r, &mark);
+        if (!e)
+            *ret_is_null = (int32_t)mark <= 0;
+        return e;
+    }
     const uint8_t *mark = NULL;
     enum err e = take(r, 1, &mark);
+    if (!e)
+        *ret_is_null = (int8_t)*mark < 0;
+    return e;
+}
+
+static enum err read_nullable_struct(struct reader *r, const struct wire_field *field, void *place)
+{
+    bool is_null = false;
+    enum err e = read_mark(r, field, &is_null);
     if (e)
         return e;
-    if ((int8_t)*mark < 0) {
+    if (is_null) {
         if (!wire_is_nullable(field, r->version))
             return err_note(ERR_MALFORMED, "null stands where none may");
         *(void **)place = NULL;
@@ -252,6 +302,7 @@ static const struct wire_field *find_tag(const struct wire_struct *body, int16_t
     return NULL;
 }
 
+/* Appended, whatever its number; sort_tags() follows. `most`: how many may still come. */
 static enum err keep_tag(struct reader *r, struct wire_tags *tags, uint32_t most, uint32_t tag,
                          struct slice data)
 {
@@ -262,12 +313,27 @@ static enum err keep_tag(struct reader *r, struct wire_tags *tags, uint32_t most
             return e;
         tags->tags = room;
     }
-    int32_t place = tags->tags_count;
-    for (; place > 0 && tags->tags[place - 1].tag > tag; place--)
-        tags->tags[place] = tags->tags[place - 1];
-    tags->tags[place] = (struct wire_tag){tag, data};
-    tags->tags_count++;
+    tags->tags[tags->tags_count++] = (struct wire_tag){tag, data};
     return ERR_OK;
+}
+
+/* By number; equal ones as they came, which is by address. */
+static int tag_compare(const void *a, const void *b)
+{
+    const struct wire_tag *x = a, *y = b;
+    if (x->tag != y->tag)
+        return x->tag < y->tag ? -1 : 1;
+    return x->data.data < y->data.data ? -1 : 1;
+}
+
+/* Who follows KIP-482 writes them ascending. The JVM reads them in any order, and so do we. */
+static void sort_tags(struct wire_tags *tags)
+{
+    for (int32_t i = 1; i < tags->tags_count; i++)
+        if (tags->tags[i - 1].tag > tags->tags[i].tag) {
+            qsort(tags->tags, (size_t)tags->tags_count, sizeof tags->tags[0], tag_compare);
+            return;
+        }
 }
 
 /* A tagged field is read within its own bytes; what it leaves of them is skipped. */
@@ -275,11 +341,14 @@ static enum err read_known_tag(struct reader *r, const struct wire_field *field,
                                void *ret)
 {
     const uint8_t *end = r->end;
+    size_t promised = r->promised;
     r->at = data.data;
     r->end = data.data + data.size;
+    r->promised = 0; /* within its own bytes nothing is anybody else's */
     enum err e = read_field(r, field, ret);
     r->at = r->end;
     r->end = end;
+    r->promised = promised;
     return e;
 }
 
@@ -287,8 +356,9 @@ static enum err read_tags(struct reader *r, const struct wire_struct *body, void
 {
     uint32_t count;
     enum err e = read_uvarint(r, &count);
-    if (!e && count > left(r) / 2)
-        e = err_note(ERR_MALFORMED, "%u tagged fields cannot be in %zu bytes", count, left(r));
+    if (!e && count > free_to_promise(r) / WIRE_LEAST_TAG_BYTES)
+        e = err_note(ERR_MALFORMED, "%u tagged fields cannot be in %zu bytes", count,
+                     free_to_promise(r));
     for (uint32_t i = 0; !e && i < count; i++) {
         uint32_t tag = 0, size = 0;
         const uint8_t *bytes = NULL;
@@ -306,6 +376,8 @@ static enum err read_tags(struct reader *r, const struct wire_struct *body, void
             e = keep_tag(r, wire_place(ret, body->tags_offset), count - i, tag,
                          slice_of(bytes, size));
     }
+    if (!e)
+        sort_tags(wire_place(ret, body->tags_offset));
     return e;
 }
 
@@ -336,9 +408,8 @@ enum err wire_decode(const struct wire_message *message, struct slice bytes, int
         .arena = arena,
         .version = version,
         .is_flexible = version >= message->flexible_version,
-        .left_to_allocate = bytes.size > SIZE_MAX / WIRE_AMPLIFICATION
-                                ? SIZE_MAX
-                                : bytes.size * WIRE_AMPLIFICATION + 1024,
+        .left_to_allocate =
+            bytes.size > SIZE_MAX / WIRE_AMPLIFICATION ? SIZE_MAX : bytes.size * WIRE_AMPLIFICATION,
     };
     enum err e = read_struct(&r, message->body, ret);
     if (e)

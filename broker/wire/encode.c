@@ -114,7 +114,9 @@ static enum err put_nullable_struct(struct writer *w, const struct wire_field *f
 {
     if (!held && !wire_is_nullable(field, w->version))
         return err_note(ERR_MALFORMED, "null stands where none may");
-    buf_put_u8(&w->out->bytes, held ? 1 : 0xff);
+    /* The JVM marks null otherwise in a tagged field. */
+    uint8_t null_mark = field->tag >= 0 && w->is_flexible ? 0 : 0xff;
+    buf_put_u8(&w->out->bytes, held ? 1 : null_mark);
     return held ? put_struct(w, field->of, held) : ERR_OK;
 }
 

@@ -193,8 +193,32 @@ def default_of(field):
     return {"true": "1", "false": "0"}.get(field.default, field.default)
 
 
+def initializer(fields):
+    """A struct with its defaults, as wire_init() would fill it."""
+    parts = []
+    for f in fields:
+        if f.is_array:
+            if f.default == "null":
+                parts.append(".%s_count = -1" % f.name)
+        elif f.is_pointer:
+            if f.default != "null":
+                parts.append(".%s = (void *)&default_%s" % (f.name, f.struct.c_name))
+        elif f.struct:
+            parts.append(".%s = %s" % (f.name, initializer(f.struct.fields)))
+        elif f.type in ("string", "bytes"):
+            if f.default != "null":
+                parts.append('.%s = {(const uint8_t *)"", 0}' % f.name)
+        elif default_of(f) != "0":
+            parts.append(".%s = %s" % (f.name, default_of(f)))
+    return "{%s}" % ", ".join(parts or ["0"])
+
+
 def define(message):
     out = []
+    with_default = [f.struct for s in message.order for f in s.fields if f.is_pointer and f.default != "null"]
+    for struct in message.order:
+        if struct in with_default:
+            out.append("static const struct %s default_%s = %s;" % (struct.c_name, struct.c_name, initializer(struct.fields)))
     for struct in message.order:
         c = struct.c_name
         if struct.fields:
@@ -213,6 +237,8 @@ def define(message):
                     row.append(".is_%s = true" % flag)
             if f.default == "null":
                 row.append(".default_is_null = true")
+            elif f.is_pointer:
+                row.append(".default_struct = &default_%s" % f.struct.c_name)
             if default_of(f) != "0":
                 row.append(".default_value = %s" % default_of(f))
             out.append("    {%s}," % ", ".join(row))

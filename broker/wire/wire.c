@@ -84,11 +84,13 @@ static void init_scalar(const struct wire_field *field, void *place)
     case WIRE_BYTES:
         *(struct slice *)place = field->default_is_null ? SLICE_NULL : SLICE_LITERAL("");
         break;
+    case WIRE_STRUCT:
+        *(const void **)place = field->default_struct;
+        break;
     case WIRE_FLOAT64:
     case WIRE_UUID:
     case WIRE_RECORDS: /* null */
-    case WIRE_STRUCT:
-        break; /* zeroed */
+        break;         /* zeroed */
     }
 }
 
@@ -161,8 +163,10 @@ bool wire_is_default(const struct wire_field *field, const void *value)
     const void *place = wire_place_const(value, field->offset);
     if (field->is_array)
         return wire_count_of(value, field) == (field->default_is_null ? -1 : 0);
-    if (wire_is_pointer(field))
-        return *(void *const *)place == NULL;
+    if (wire_is_pointer(field)) {
+        const void *held = *(void *const *)place;
+        return field->default_struct ? held && struct_is_default(field->of, held) : !held;
+    }
     if (field->type == WIRE_STRUCT)
         return struct_is_default(field->of, place);
     return scalar_is_default(field, place);

@@ -33,10 +33,20 @@ static inline bool wire_is_nullable(const struct wire_field *field, int16_t vers
     return version >= field->nullable_min && version <= field->nullable_max;
 }
 
-/* A struct that may be null is held by a pointer. */
+/* A struct that may be null is held by a pointer; where the default is a struct and not null, it is
+ * that of the table, which nobody may write to. */
 static inline bool wire_is_pointer(const struct wire_field *field)
 {
     return field->type == WIRE_STRUCT && !field->is_array && field->nullable_max >= 0;
+}
+
+#define WIRE_LEAST_TAG_BYTES 2  /* its number and the size of nothing */
+#define WIRE_ARENA_ALIGNMENT 16 /* arena.h */
+
+/* What an allocation takes of an arena. */
+static inline size_t wire_rounded(size_t size_bytes)
+{
+    return (size_bytes + WIRE_ARENA_ALIGNMENT - 1) & ~(size_t)(WIRE_ARENA_ALIGNMENT - 1);
 }
 
 /* Of one element in memory. */
