@@ -8,7 +8,6 @@
 
 #include "broker/base/trace.h"
 #include "broker/log/segment.h"
-#include "broker/log/text_file.h"
 
 struct log *log_new(const char *topic, int32_t partition, const char *path, struct log_dir *dir,
                     const struct log_host *host, const struct log_config *config)
@@ -25,6 +24,7 @@ struct log *log_new(const char *topic, int32_t partition, const char *path, stru
     lock_init(&log->view, RANK_LEAF, "log view");
     pthread_mutex_init(&log->flush_mutex, NULL);
     pthread_cond_init(&log->flush_done, NULL);
+    pthread_mutex_init(&log->small_files_mutex, NULL);
     producer_state_init(&log->producers);
     log->last_flush_ms = log_now_ms(log);
     return log;
@@ -41,6 +41,7 @@ void log_free(struct log *log)
     lock_done(&log->view);
     pthread_mutex_destroy(&log->flush_mutex);
     pthread_cond_destroy(&log->flush_done);
+    pthread_mutex_destroy(&log->small_files_mutex);
     free(log->marks);
     free(log->snapshots);
     free((char *)atomic_load(&log->path));
@@ -222,7 +223,7 @@ void log_update_txn_flag(struct log *log)
                           memory_order_release);
 }
 
-/* --- settings and small files --- */
+/* --- settings --- */
 
 void log_set_config(struct log *log, const struct log_config *config)
 {
@@ -232,71 +233,6 @@ void log_set_config(struct log *log, const struct log_config *config)
     /* A file that was preallocated is still to be trimmed: keep that duty until the segment ends.
      */
     log->config.preallocate |= was_preallocated;
-}
-
-enum err log_write_epochs(struct log *log)
-{
-    struct buf text = {0};
-    lock_acquire(&log->view);
-    epoch_cache_encode(&log->epochs, &text);
-    lock_release(&log->view);
-    enum err e = text_file_replace(atomic_load(&log->path), "leader-epoch-checkpoint",
-                                   buf_slice(&text), false);
-    buf_done(&text);
-    atomic_store(&log->names_unsynced, true);
-    return e;
-}
-
-enum err log_assign_epoch(struct log *log, int32_t leader_epoch, int64_t start_offset)
-{
-    enum err e = log_check_online(log);
-    if (e)
-        return e;
-    LOCK_SCOPE(&log->lock);
-    struct epoch_cache before;
-    lock_acquire(&log->view);
-    epoch_cache_copy(&log->epochs, &before);
-    bool has_changed = epoch_cache_assign(&log->epochs, leader_epoch, start_offset);
-    lock_release(&log->view);
-    if (has_changed)
-        e = log_write_epochs(log);
-    if (e) {
-        lock_acquire(&log->view);
-        struct epoch_cache failed = log->epochs;
-        log->epochs = before;
-        before = failed;
-        lock_release(&log->view);
-    }
-    epoch_cache_done(&before);
-    return log_failed(log, err_wrap(e, "leader epoch of %s-%" PRId32, log->topic, log->partition));
-}
-
-enum err log_set_topic_id(struct log *log, struct uuid id)
-{
-    char text[128], id_text[UUID_TEXT_SIZE], own_text[UUID_TEXT_SIZE];
-    enum err e = log_check_online(log);
-    if (e || uuid_is_zero(id))
-        return e;
-    LOCK_SCOPE(&log->lock);
-    struct uuid own = log_topic_id(log);
-    uuid_text(id, id_text);
-    uuid_text(own, own_text);
-    if (uuid_equal(own, id))
-        return ERR_OK;
-    if (!uuid_is_zero(own))
-        return err_note(ERR_INCONSISTENT_TOPIC_ID,
-                        "log %s-%" PRId32 " belongs to topic id %s, not to %s", log->topic,
-                        log->partition, own_text, id_text);
-    int size = snprintf(text, sizeof text, "version: 0\ntopic_id: %s", id_text);
-    e = text_file_replace(atomic_load(&log->path), "partition.metadata",
-                          slice_of(text, (size_t)size), false);
-    if (e)
-        return log_failed(log, err_wrap(e, "topic id of %s-%" PRId32, log->topic, log->partition));
-    atomic_store(&log->names_unsynced, true);
-    lock_acquire(&log->view);
-    log->topic_id = id;
-    lock_release(&log->view);
-    return ERR_OK;
 }
 
 void log_set_high_watermark(struct log *log, int64_t high_watermark)

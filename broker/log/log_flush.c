@@ -16,21 +16,16 @@
 
 static enum err sync_names(struct log *log)
 {
-    static const char *const names[] = {"leader-epoch-checkpoint", "partition.metadata"};
     if (!atomic_exchange(&log->names_unsynced, false))
         return ERR_OK;
-    enum err e = ERR_OK;
-    for (size_t i = 0; !e && i < ARRAY_SIZE(names); i++) {
-        char path[PATH_MAX];
-        log_path(log, names[i], path, sizeof path);
-        e = path_sync(path);
-    }
+    char path[PATH_MAX];
+    log_path(log, "partition.metadata", path, sizeof path);
+    enum err e = path_sync(path);
     if (!e)
         e = path_sync(atomic_load(&log->path));
-    if (!e) {
-        char parent[PATH_MAX];
-        log_path(log, "..", parent, sizeof parent);
-        e = path_sync(parent);
+    if (!e && atomic_exchange(&log->dir_unsynced, false)) {
+        log_path(log, "..", path, sizeof path);
+        e = path_sync(path);
     }
     return e ? err_wrap(ERR_IO, "sync names of %s", atomic_load(&log->path)) : ERR_OK;
 }
@@ -45,7 +40,11 @@ static enum err sync_once(struct log *log)
     log->last_flush_ms = log_now_ms(log);
     lock_release(&log->lock);
 
-    enum err e = sync_names(log);
+    /* Before the recovery point passes: the epochs; and the names, without which the data is
+     * nowhere. */
+    enum err e = log_write_small_files(log);
+    if (!e)
+        e = sync_names(log);
     for (int i = segment_list_floor(list, from); !e && i < list->count; i++)
         e = segment_sync(list->items[i], i < list->count - 1);
     segment_list_unref(list);

@@ -54,6 +54,9 @@ struct segment {
     int64_t created_ms, jitter_ms;
     int64_t bytes_since_index;
     bool has_txn_index;
+    /* The first segment of a new log has no file until its first record. Changed with both locks.
+     */
+    _Atomic bool is_unborn;
 };
 
 /* Immutable and counted: a reader's pin. Ascending by base offset, never empty. */
@@ -86,6 +89,8 @@ struct log_host {
     /* A log's recovery point is about to fall: the checkpoint must say so first. Called with the
      * log's lock. */
     enum err (*recovery_point_falls)(void *context, struct log_dir *dir);
+    /* A log has small files to write: log_write_small_files() soon. NULL: at the next flush. */
+    void (*small_files_due)(void *context);
     /* The directory has failed; the sentence says why. */
     void (*failed)(void *context, struct log_dir *dir, const char *sentence);
 };
@@ -108,6 +113,7 @@ struct log {
     size_t snapshots_count, snapshots_capacity;
     int64_t writeback_from; /* position in the active segment up to which write-back has begun */
     bool is_closed;
+    bool topic_id_unwritten, epochs_unwritten; /* log_small_files.c */
 
     struct lock view; /* RANK_LEAF; guards down to the atomics */
     struct segment_list *list;
@@ -121,13 +127,17 @@ struct log {
     pthread_mutex_t flush_mutex; /* group commit; guards is_flushing */
     pthread_cond_t flush_done;
     bool is_flushing;
+    pthread_mutex_t
+        small_files_mutex; /* who writes them, or renames the directory; before `lock` */
 
     _Atomic int64_t start_offset, end_offset, high_watermark;
     _Atomic int64_t recovery_point;
     _Atomic bool has_txns;   /* open or not yet replicated: else the log end is stable */
     _Atomic bool is_offline; /* failed or damaged: nothing but errors */
     _Atomic bool is_writeback_queued, is_flush_queued;
+    _Atomic bool small_files_unwritten; /* one of them, perhaps */
     _Atomic bool names_unsynced; /* directory entries or small files not on stable storage yet */
+    _Atomic bool dir_unsynced;   /* the directory's own entry, likewise */
 
     int64_t checkpointed_high_watermark; /* the manager's: -1 if none */
     int64_t rest_end_offset;             /* the retention pass's: log end when it last came by */
@@ -152,8 +162,15 @@ struct segment_list *segment_list_new(struct segment *const *items,
 int segment_list_floor(const struct segment_list *list, int64_t offset);
 /* Replace the list; sizes follow. Takes `list`. Both locks held. */
 void log_set_list(struct log *log, struct segment_list *list);
-MUST_USE enum err log_write_epochs(struct log *log); /* lock held */
-void log_update_txn_flag(struct log *log);           /* both held */
+void log_update_txn_flag(struct log *log); /* both held */
+
+/* --- log_small_files.c --- */
+/* The epoch cache has changed: its file follows. Lock held. */
+void log_epochs_changed(struct log *log);
+/* partition.metadata, if it is still to be written. Lock held. */
+MUST_USE enum err log_write_topic_id(struct log *log);
+/* Both files, as far as they are behind; may wait for the disk. No lock held. */
+MUST_USE enum err log_write_small_files(struct log *log);
 
 /* --- log_roll.c (lock held) --- */
 MUST_USE enum err log_roll_if_needed(struct log *log, int64_t bytes, int64_t first_offset,
@@ -173,8 +190,8 @@ void log_remove_snapshots(struct log *log, int64_t from, int64_t to);
 /* Move segments [first, first + count) of the list out: renamed, removed after the delay. Lock
  * held; the list is changed here. */
 MUST_USE enum err log_drop_segments(struct log *log, int first, int count, int64_t delay_ms);
-MUST_USE enum err log_begin_at(struct log *log,
-                               int64_t offset); /* a first segment, nothing else; lock held */
+/* A first segment and nothing else; at offset 0 without files until the first record. Lock held. */
+MUST_USE enum err log_begin_at(struct log *log, int64_t offset);
 
 /* --- log_flush.c --- */
 MUST_USE enum err log_flush_to(struct log *log, int64_t offset);

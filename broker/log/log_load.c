@@ -274,6 +274,11 @@ static enum err read_topic_id(struct log *log)
     struct slice version, id;
     log_path(log, "partition.metadata", path, sizeof path);
     enum err e = text_file_read(AT_FDCWD, path, &text);
+    if (!e && text.size == 0) {
+        /* A power cut came before its content: no record was flushed after it. */
+        trace_warn("file is empty and counts as missing path=%s", path);
+        return ERR_OK;
+    }
     if (!e &&
         (!metadata_value(buf_slice(&text), "version:", &version) ||
          !slice_equal_str(version, "0") || !metadata_value(buf_slice(&text), "topic_id:", &id) ||
@@ -317,13 +322,15 @@ static void settle_high_watermark(struct log *log, int64_t checkpointed)
     log_set_high_watermark(log, high_watermark);
 }
 
-static enum err settle_epochs(struct log *log)
+static void settle_epochs(struct log *log)
 {
+    LOCK_SCOPE(&log->lock);
     lock_acquire(&log->view);
     bool has_changed = epoch_cache_truncate_start(&log->epochs, log_start_offset(log));
     has_changed |= epoch_cache_truncate_end(&log->epochs, log_end_offset(log) + 1);
     lock_release(&log->view);
-    return has_changed ? log_write_epochs(log) : ERR_OK;
+    if (has_changed)
+        log_epochs_changed(log);
 }
 
 static enum err load_all(struct log *log, const struct log_load_params *params, struct found *found)
@@ -352,7 +359,7 @@ static enum err load_all(struct log *log, const struct log_load_params *params, 
     if (!e)
         e = settle_start(log, params->start_offset);
     if (!e)
-        e = settle_epochs(log);
+        settle_epochs(log);
     return e;
 }
 
@@ -368,6 +375,9 @@ enum err log_load(struct log *log, const struct log_load_params *params)
         atomic_store(&log->recovery_point, end);
     settle_high_watermark(log, params->high_watermark);
     log->writeback_from = log_active(log)->size_bytes;
+    /* Whoever wrote these names did not live to sync them. */
+    atomic_store(&log->names_unsynced, !params->is_clean);
+    atomic_store(&log->dir_unsynced, !params->is_clean);
     return ERR_OK;
 }
 
@@ -375,8 +385,8 @@ enum err log_create_files(struct log *log, struct uuid topic_id)
 {
     if (file_ops->mkdir(atomic_load(&log->path), 0755) != 0 && errno != EEXIST)
         return err_note_errno("create directory %s", atomic_load(&log->path));
+    atomic_store(&log->dir_unsynced, true);
+    atomic_store(&log->names_unsynced, true);
     enum err e = log_set_topic_id(log, topic_id);
-    /* leader-epoch-checkpoint comes with the first epoch: replacing an empty one would cost a flush
-     * on ext4. */
     return e ? e : begin_empty(log, 0);
 }

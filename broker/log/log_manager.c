@@ -55,6 +55,12 @@ static enum err recovery_point_falls(void *context, struct log_dir *dir)
     return log_manager_checkpoint_recovery_points(context, dir);
 }
 
+static void small_files_due(void *context)
+{
+    struct log_manager *manager = context;
+    atomic_store(&manager->small_files_due, true);
+}
+
 /* --- birth and death --- */
 
 static void copy_options(struct log_manager *manager, const struct log_manager_options *options)
@@ -70,6 +76,7 @@ static void copy_options(struct log_manager *manager, const struct log_manager_o
         .remove_later = log_manager_remove_later,
         .failed = log_manager_dir_failed,
         .recovery_point_falls = recovery_point_falls,
+        .small_files_due = small_files_due,
     };
 }
 
@@ -390,12 +397,18 @@ static enum err rename_deleted(struct log *log)
     char marked[DIR_NAME_MAX + 1], to[PATH_MAX];
     partition_dir_marked_name(log->topic, log->partition, DIR_DELETE, marked);
     snprintf(to, sizeof to, "%s/%s", log->dir->path, marked);
-    LOCK_SCOPE(&log->lock);
-    if (file_ops->rename(atomic_load(&log->path), to) != 0)
-        return err_note_errno("rename %s", atomic_load(&log->path));
-    log_set_path(log, to);
-    log->is_closed = true;
-    return ERR_OK;
+    enum err e = ERR_OK;
+    pthread_mutex_lock(&log->small_files_mutex); /* else they might enter a successor's directory */
+    lock_acquire(&log->lock);
+    if (file_ops->rename(atomic_load(&log->path), to) != 0) {
+        e = err_note_errno("rename %s", atomic_load(&log->path));
+    } else {
+        log_set_path(log, to);
+        log->is_closed = true;
+    }
+    lock_release(&log->lock);
+    pthread_mutex_unlock(&log->small_files_mutex);
+    return e;
 }
 
 enum err log_manager_delete(struct log_manager *manager, const char *topic, int32_t partition)

@@ -17,6 +17,7 @@ enum log_task {
     TASK_RECOVERY_POINTS,
     TASK_START_OFFSETS,
     TASK_PRODUCER_EXPIRY,
+    TASK_SMALL_FILES, /* not by interval: as soon as a log has said that it is due */
     TASK_COUNT,
 };
 
@@ -46,6 +47,7 @@ struct log_manager {
     bool has_timer, is_stopping;
     int64_t due_ms[TASK_COUNT]; /* monotonic */
     _Atomic bool is_running[TASK_COUNT];
+    _Atomic bool small_files_due;
 };
 
 /* --- log_manager_load.c --- */

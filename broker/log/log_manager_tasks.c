@@ -200,6 +200,33 @@ static void expire_one(void *context, struct log *log)
     lock_release(&log->lock);
 }
 
+struct small_files_pass {
+    int failed;
+    char sentence[ERR_SENTENCE_MAX];
+};
+
+static void write_small_files_of(void *context, struct log *log)
+{
+    struct small_files_pass *pass = context;
+    if (atomic_load(&log->is_offline))
+        return;
+    enum err e = log_failed(log, log_write_small_files(log));
+    if (e && pass->failed++ == 0)
+        snprintf(pass->sentence, sizeof pass->sentence, "%s", err_sentence(e));
+}
+
+static void write_small_files(struct log_manager *manager)
+{
+    struct small_files_pass pass = {0};
+    atomic_store(&manager->small_files_due, false);
+    log_manager_for_each(manager, write_small_files_of, &pass);
+    if (pass.failed > 0) {
+        trace_warn("small files not written, tried again soon logs=%d error=\"%s\"", pass.failed,
+                   pass.sentence);
+        atomic_store(&manager->small_files_due, true);
+    }
+}
+
 static void run_task(struct log_manager *manager, enum log_task task)
 {
     switch (task) {
@@ -217,6 +244,9 @@ static void run_task(struct log_manager *manager, enum log_task task)
         break;
     case TASK_PRODUCER_EXPIRY:
         log_manager_for_each(manager, expire_one, manager);
+        break;
+    case TASK_SMALL_FILES:
+        write_small_files(manager);
         break;
     case TASK_COUNT:
         break;
@@ -250,6 +280,7 @@ static int64_t interval_ms(const struct log_manager *manager, enum log_task task
         return options->start_offset_checkpoint_interval_ms;
     case TASK_PRODUCER_EXPIRY:
         return options->producer_id_expiration_check_interval_ms;
+    case TASK_SMALL_FILES:
     case TASK_COUNT:
         break;
     }
@@ -283,6 +314,8 @@ int64_t log_manager_tick(struct log_manager *manager)
         if (manager->due_ms[task] < next)
             next = manager->due_ms[task];
     }
+    if (atomic_load(&manager->small_files_due))
+        begin_task(manager, TASK_SMALL_FILES);
     log_manager_remove_due(manager, false);
     return next;
 }
@@ -314,6 +347,7 @@ void log_manager_start_timer(struct log_manager *manager)
     for (int task = 0; task < TASK_COUNT; task++)
         manager->due_ms[task] = add_ms(now, manager->options.initial_task_delay_ms);
     manager->due_ms[TASK_PRODUCER_EXPIRY] = add_ms(now, interval_ms(manager, TASK_PRODUCER_EXPIRY));
+    manager->due_ms[TASK_SMALL_FILES] = INT64_MAX;
     manager->timer = thread_start("log-timer", run_timer, manager);
     manager->has_timer = true;
 }

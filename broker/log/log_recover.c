@@ -184,8 +184,8 @@ enum err log_recover(struct log *log, int64_t recovery_point)
     lock_release(&log->view);
     if (!e)
         e = recover_from(log, first, recovery_point);
-    if (!e && log->epochs.count != epochs_before)
-        e = log_write_epochs(log);
+    if (log->epochs.count != epochs_before)
+        log_epochs_changed(log);
     if (e)
         return err_wrap(e, "recover");
     lock_acquire(&log->view);

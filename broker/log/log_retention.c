@@ -103,8 +103,8 @@ static enum err delete_oldest(struct log *log, int count, const char *reason)
     lock_release(&log->view);
     e = log_drop_segments(log, 0, count, log->config.file_delete_delay_ms);
     log_remove_snapshots(log, 0, start);
-    if (!e && has_changed)
-        e = log_write_epochs(log);
+    if (has_changed)
+        log_epochs_changed(log);
     return e;
 }
 

@@ -59,7 +59,11 @@ enum err log_drop_segments(struct log *log, int first, int count, int64_t delay_
 enum err log_begin_at(struct log *log, int64_t offset)
 {
     struct segment *seg = segment_new(log, offset);
-    enum err e = segment_create(seg);
+    enum err e = ERR_OK;
+    if (offset == 0)
+        segment_conceive(seg);
+    else
+        e = segment_create(seg); /* its name is all that remembers where the log stands */
     if (!e) {
         lock_acquire(&log->view);
         struct segment_list *before = log->list;
@@ -127,8 +131,8 @@ static enum err truncate_to(struct log *log, int64_t offset)
         return e;
     lower(&log->start_offset, offset);
     log_remove_snapshots(log, offset + 1, INT64_MAX);
-    e = log_load_producers(log, offset);
-    return e ? e : log_write_epochs(log);
+    log_epochs_changed(log);
+    return log_load_producers(log, offset);
 }
 
 static enum err begin_anew(struct log *log, int64_t offset)
@@ -158,7 +162,8 @@ static enum err begin_anew(struct log *log, int64_t offset)
         e = log_begin_at(log, offset);
     if (!e)
         atomic_store(&log->recovery_point, offset);
-    return e ? e : log_write_epochs(log);
+    log_epochs_changed(log);
+    return e;
 }
 
 enum err log_truncate(struct log *log, int64_t offset)
@@ -209,7 +214,6 @@ enum err log_raise_start(struct log *log, int64_t offset, int64_t high_watermark
     log_update_txn_flag(log);
     lock_release(&log->view);
     if (has_changed)
-        e = log_write_epochs(log);
-    return log_failed(log,
-                      err_wrap(e, "raise the start of %s-%" PRId32, log->topic, log->partition));
+        log_epochs_changed(log);
+    return ERR_OK;
 }

@@ -15,13 +15,11 @@
 /* Add the epochs of the batches before they are written, as readers of the epoch cache must never
  * find a record of an epoch it does not know. A batch of an old format has none, and ends what the
  * cache can promise. */
-static enum err note_epochs(struct log *log, struct slice records)
+static void note_epochs(struct log *log, struct slice records)
 {
     struct batch_info b;
     bool has_changed = false;
-    struct epoch_cache before;
     lock_acquire(&log->view);
-    epoch_cache_copy(&log->epochs, &before);
     for (size_t at = 0; at < records.size; at += (size_t)b.size_bytes) {
         if (batch_peek(slice_of(records.data + at, records.size - at), &b) != ERR_OK)
             break;
@@ -33,16 +31,8 @@ static enum err note_epochs(struct log *log, struct slice records)
         }
     }
     lock_release(&log->view);
-    enum err e = has_changed ? log_write_epochs(log) : ERR_OK;
-    if (e) {
-        lock_acquire(&log->view);
-        struct epoch_cache failed = log->epochs;
-        log->epochs = before;
-        before = failed;
-        lock_release(&log->view);
-    }
-    epoch_cache_done(&before);
-    return e;
+    if (has_changed)
+        log_epochs_changed(log);
 }
 
 /* The common case: one batch of the epoch that is current. */
@@ -198,15 +188,17 @@ enum err log_write_batches(struct log *log, struct slice records, const struct b
 {
     assert_held(&log->lock);
     assert(bounds->first_offset >= log_end_offset(log));
-    enum err e = log_roll_if_needed(log, (int64_t)records.size, bounds->first_offset,
-                                    bounds->last_offset, bounds->max_timestamp);
-    if (!e && !epochs_are_known(log, records, first))
-        e = note_epochs(log, records);
+    enum err e = log_write_topic_id(log);
+    if (!e)
+        e = log_roll_if_needed(log, (int64_t)records.size, bounds->first_offset,
+                               bounds->last_offset, bounds->max_timestamp);
     if (e)
         return e;
     struct segment *seg = log_active(log);
     struct log_file *file = NULL;
-    e = segment_learn_times(seg);
+    e = atomic_load(&seg->is_unborn) ? segment_create(seg) : segment_learn_times(seg);
+    if (!e && !epochs_are_known(log, records, first))
+        note_epochs(log, records);
     if (!e)
         e = segment_file_open(seg, &file);
     if (e)

@@ -98,23 +98,22 @@ enum err segment_file_open(struct segment *seg, struct log_file **ret_file)
     return e == ERR_NOT_FOUND ? ERR_OFFSET_OUT_OF_RANGE : e;
 }
 
-static void remove_files(struct segment *seg)
+static void remove_file(struct segment *seg)
 {
+    char path[PATH_MAX];
     file_cache_close(seg->log->host->files, &seg->slot);
-    file_cache_close(seg->log->host->files, &seg->offsets.slot);
-    file_cache_close(seg->log->host->files, &seg->times.slot);
-    for (int file = SEGMENT_LOG; file <= SEGMENT_TIMEINDEX; file++) {
-        char path[PATH_MAX];
-        segment_path(seg, (enum segment_file)file, path, sizeof path);
-        file_ops->unlink(path);
-    }
+    segment_path(seg, SEGMENT_LOG, path, sizeof path);
+    file_ops->unlink(path);
 }
 
-/* Files left over from a roll that failed half way are emptied. */
-static enum err create_file(struct segment *seg, enum segment_file file, int64_t size)
+/* A file left over from a roll that failed half way is emptied. Left over indexes need no such
+ * care: nobody reads behind the entries that were counted, and they are cut at the segment's end.
+ */
+static enum err create_file(struct segment *seg)
 {
     struct log_file *open;
-    enum err e = open_slot(seg, file, true, &open);
+    int64_t size = seg->log->config.preallocate ? seg->log->config.segment_bytes : 0;
+    enum err e = open_slot(seg, SEGMENT_LOG, true, &open);
     if (e)
         return e;
     struct stat st;
@@ -126,20 +125,22 @@ static enum err create_file(struct segment *seg, enum segment_file file, int64_t
     return e;
 }
 
-enum err segment_create(struct segment *seg)
+void segment_conceive(struct segment *seg)
 {
-    enum err e = create_file(seg, SEGMENT_LOG,
-                             seg->log->config.preallocate ? seg->log->config.segment_bytes : 0);
-    if (!e)
-        e = create_file(seg, SEGMENT_INDEX, 0);
-    if (!e)
-        e = create_file(seg, SEGMENT_TIMEINDEX, 0);
-    if (e) {
-        remove_files(seg);
-        return e;
-    }
     seg->offsets.disk_count = seg->times.disk_count = 0;
     seg->max_timestamp = seg->last_time_entry = seg->first_timestamp = NO_TIMESTAMP;
+    atomic_store(&seg->is_unborn, true);
+}
+
+enum err segment_create(struct segment *seg)
+{
+    enum err e = create_file(seg);
+    if (e) {
+        remove_file(seg);
+        return e;
+    }
+    segment_conceive(seg);
+    atomic_store(&seg->is_unborn, false);
     atomic_store(&seg->log->names_unsynced, true);
     return ERR_OK;
 }
@@ -387,6 +388,8 @@ static enum err trim_log(struct segment *seg)
 
 enum err segment_finish(struct segment *seg)
 {
+    if (atomic_load(&seg->is_unborn))
+        return ERR_OK;
     /* A segment that was never written in this run has its last entry already. */
     if (seg->max_timestamp != TIME_UNKNOWN && seg->last_time_entry != TIME_UNKNOWN) {
         lock_acquire(&seg->log->view);
@@ -425,6 +428,8 @@ enum err segment_truncate(struct segment *seg, int64_t position, int64_t offset)
 
 enum err segment_sync(struct segment *seg, bool with_indexes)
 {
+    if (atomic_load(&seg->is_unborn))
+        return ERR_OK;
     struct log_file *file;
     enum err e = segment_file_open(seg, &file);
     if (e)

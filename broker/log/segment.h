@@ -8,8 +8,11 @@ void segment_ref(struct segment *seg);
 void segment_unref(struct segment *seg); /* the last one closes its files */
 
 void segment_path(const struct segment *seg, enum segment_file file, char *ret_path, size_t size);
-/* Make the empty files of a new segment. On error none is left. */
+/* Make the empty file of a new segment; its indexes come with their first entries, at the latest at
+ * its end. On error none is left. Log lock. */
 MUST_USE enum err segment_create(struct segment *seg);
+/* A new segment that has no file yet: segment_create() before the first record. */
+void segment_conceive(struct segment *seg);
 MUST_USE enum err segment_file_open(struct segment *seg, struct log_file **ret_file);
 
 /* The head of the batch at `position`, which is below `size`.

@@ -65,7 +65,7 @@ static enum err write_new(const char *path, struct slice text, bool sync)
     return e;
 }
 
-enum err text_file_replace(const char *dir, const char *name, struct slice text, bool sync)
+static enum err replace(const char *dir, const char *name, struct slice text, bool sync)
 {
     char path[PATH_MAX], temporary[PATH_MAX];
     snprintf(path, sizeof path, "%s/%s", dir, name);
@@ -73,9 +73,18 @@ enum err text_file_replace(const char *dir, const char *name, struct slice text,
     enum err e = write_new(temporary, text, sync);
     if (!e && file_ops->rename(temporary, path) != 0)
         e = err_note_errno("rename %s", temporary);
-    if (e) {
+    if (e)
         file_ops->unlink(temporary); /* what stays is overwritten next time */
-        return e;
-    }
-    return sync ? path_sync(dir) : ERR_OK;
+    return e;
+}
+
+enum err text_file_replace(const char *dir, const char *name, struct slice text, bool sync)
+{
+    enum err e = replace(dir, name, text, sync);
+    return !e && sync ? path_sync(dir) : e;
+}
+
+enum err text_file_replace_synced(const char *dir, const char *name, struct slice text)
+{
+    return replace(dir, name, text, true);
 }

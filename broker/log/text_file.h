@@ -15,5 +15,9 @@ MUST_USE enum err text_file_read(int dir_fd, const char *path, struct buf *out);
 MUST_USE enum err text_file_replace(const char *dir, const char *name, struct slice text,
                                     bool sync);
 
+/* The content is on stable storage before it takes the old one's place; the name is not yet: sync
+ * the directory. */
+MUST_USE enum err text_file_replace_synced(const char *dir, const char *name, struct slice text);
+
 /* fsync a file or directory by name. A file that is not there is no error. */
 MUST_USE enum err path_sync(const char *path);

@@ -181,8 +181,8 @@ static void test_trap_42_another_topic_id_is_refused_and_the_log_untouched(void 
     struct uuid id = uuid_random();
     fixture_start(f);
     assert_err(log_manager_create(f->manager, "orders", 0, id, &log), ERR_OK);
-    assert_true(file_exists(f, "orders-0/partition.metadata"));
     append_many(log, 1, 1, 10);
+    assert_true(file_exists(f, "orders-0/partition.metadata"));
     fixture_restart(f);
     log = fixture_find(f, "orders", 0);
     assert_true(uuid_equal(log_topic_id(log), id));
