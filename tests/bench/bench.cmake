@@ -1,0 +1,22 @@
+# Load programs for tests/bench/compare, and what the parts cost alone.
+add_library(bench_client STATIC ${CMAKE_CURRENT_LIST_DIR}/client.c)
+target_include_directories(bench_client PUBLIC ${CMAKE_SOURCE_DIR})
+target_link_libraries(bench_client PUBLIC base PkgConfig::RDKAFKA)
+
+foreach(name bench_produce bench_await)
+  add_executable(${name} ${CMAKE_CURRENT_LIST_DIR}/${name}.c)
+  target_link_libraries(${name} PRIVATE bench_client)
+  list(APPEND BENCH_PROGRAMS ${name})
+endforeach()
+
+foreach(pair bench_idle:server bench_log_open:log bench_log_create:log bench_validate:record)
+  string(REPLACE ":" ";" pair ${pair})
+  list(GET pair 0 name)
+  list(GET pair 1 part)
+  add_executable(${name} ${CMAKE_CURRENT_LIST_DIR}/${name}.c)
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE ${part})
+  list(APPEND BENCH_PROGRAMS ${name})
+endforeach()
+
+add_custom_target(bench DEPENDS ${BENCH_PROGRAMS} stokerd)
