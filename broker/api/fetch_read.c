@@ -89,6 +89,18 @@ static enum err check_asked(const struct fetch_part *part)
     return ERR_OK;
 }
 
+/* What a follower asks for says what it has. The watermark that it is told is the one before this.
+ */
+static enum err note_follower(struct fetch_part *part)
+{
+    if (part->is_noted || part->result.is_diverging)
+        return ERR_OK;
+    part->is_noted = true;
+    return replica_manager_follower_fetched(
+        part->wait->request->broker->replica_manager, part->partition, part->wait->replica_id,
+        part->asked->fetch_offset, part->result.limit_offset, part->asked->log_start_offset);
+}
+
 static enum err read_part(struct fetch_part *part, int64_t left_bytes, bool at_least_one,
                           bool may_block)
 {
@@ -114,6 +126,8 @@ static enum err read_part(struct fetch_part *part, int64_t left_bytes, bool at_l
         .may_block = may_block,
     };
     e = partition_read(part->partition, &read, request->arena, &part->result);
+    if (!e && wait->replica_id >= 0)
+        e = note_follower(part);
     if (!e && part->result.slice.size_bytes)
         e = fetch_convert_if_needed(part, may_block);
     return e;

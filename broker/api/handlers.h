@@ -22,6 +22,7 @@ void handle_update_metadata(struct request *request);
 
 /* In broker/server, which joins the controller and ZooKeeper. */
 void handle_allocate_producer_ids(struct request *request);
+void handle_alter_partition(struct request *request);
 void handle_alter_configs(struct request *request);
 void handle_controlled_shutdown(struct request *request);
 void handle_create_partitions(struct request *request);

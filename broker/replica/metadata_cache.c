@@ -16,6 +16,7 @@ struct metadata_cache {
     struct broker_node **brokers; /* ascending id */
     int32_t brokers_count;
     int32_t controller_id;
+    struct live_brokers *live; /* the same brokers, under a lock of its own */
 
     metadata_changed_fn *changed; /* fixed once serving begins */
     void *changed_context;
@@ -67,6 +68,7 @@ struct metadata_cache *metadata_cache_new(void)
     struct metadata_cache *cache = mem_new(struct metadata_cache);
     lock_init(&cache->lock, RANK_METADATA_CACHE, "metadata cache");
     cache->controller_id = -1;
+    cache->live = live_brokers_new();
     return cache;
 }
 
@@ -81,6 +83,7 @@ void metadata_cache_free(struct metadata_cache *cache)
     map_done(&cache->by_name);
     map_done(&cache->by_id);
     lock_done(&cache->lock);
+    live_brokers_free(cache->live);
     free(cache);
 }
 
@@ -156,6 +159,15 @@ node_from(const struct update_metadata_request_update_metadata_broker *live)
     return node;
 }
 
+static void set_live(struct metadata_cache *cache)
+{
+    int32_t *ids = mem_new_array(int32_t, (size_t)cache->brokers_count + 1);
+    for (int32_t i = 0; i < cache->brokers_count; i++)
+        ids[i] = cache->brokers[i]->id;
+    live_brokers_set(cache->live, ids, cache->brokers_count);
+    free(ids);
+}
+
 static void take_brokers(struct metadata_cache *cache,
                          const struct update_metadata_request *request)
 {
@@ -166,6 +178,7 @@ static void take_brokers(struct metadata_cache *cache,
         cache->brokers[cache->brokers_count++] = node_from(&request->live_brokers[i]);
     qsort(cache->brokers, (size_t)count, sizeof cache->brokers[0], compare_nodes);
     cache->controller_id = request->controller_id;
+    set_live(cache);
 }
 
 static void set_topic_id(struct metadata_cache *cache, struct topic_slot *slot, struct uuid id)
@@ -279,6 +292,11 @@ void metadata_cache_update(struct metadata_cache *cache,
 }
 
 /* --- looking --- */
+
+const struct live_brokers *metadata_live_brokers(const struct metadata_cache *cache)
+{
+    return cache->live;
+}
 
 const struct topic_metadata *metadata_topic(const struct metadata_cache *cache, struct slice name)
 {

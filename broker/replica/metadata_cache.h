@@ -12,6 +12,7 @@
 #include "broker/base/map.h"
 #include "broker/base/thread.h"
 #include "broker/base/uuid.h"
+#include "broker/replica/live_brokers.h"
 #include "wire/update_metadata.h"
 
 #define LEADER_NONE          (-1)
@@ -79,6 +80,9 @@ const struct broker_node *const *metadata_brokers(const struct metadata_cache *c
                                                   int32_t *ret_count);
 const struct topic_metadata *const *metadata_topics(const struct metadata_cache *cache,
                                                     int32_t *ret_count);
+
+/* The set of live brokers, to be looked at under any lock; borrowed from the cache. */
+const struct live_brokers *metadata_live_brokers(const struct metadata_cache *cache);
 
 /* --- each takes the lock itself --- */
 bool metadata_is_known(

@@ -118,6 +118,7 @@ struct partition_read {
 
 struct partition_read_result {
     int64_t high_watermark, last_stable_offset, log_start_offset; /* -1 on error */
+    int64_t limit_offset; /* before which was read: for a follower, the log end before the reading */
     struct log_slice slice;
     struct aborted_txn *aborted; /* read_committed */
     int32_t aborted_count;

@@ -179,6 +179,7 @@ enum err partition_read(struct partition *partition, const struct partition_read
     int64_t high_watermark = partition_high_watermark(partition);
     struct partition_read_result found = *ret;
     found.high_watermark = high_watermark;
+    found.limit_offset = limit;
     found.last_stable_offset = log_last_stable_offset(log, high_watermark);
     found.log_start_offset = log_start_offset(log);
 

@@ -95,11 +95,18 @@ static enum err take_role(struct replica_manager *manager, struct partition *par
     const char *topic = partition_topic(partition);
     int64_t high_watermark = log_manager_checkpointed_high_watermark(
         manager->options.log_manager, topic, partition_id(partition));
-    if (assignment->leader == manager->options.broker_id)
+    if (assignment->leader == manager->options.broker_id) {
+        replica_unfollow(manager, partition);
         return partition_lead(
             partition, assignment, log, high_watermark,
             manager->options.min_insync_replicas(manager->options.context, topic));
+    }
     partition_follow(partition, assignment, log, high_watermark);
+    if (assignment->leader >= 0 && manager->fetchers.follow)
+        manager->fetchers.follow(manager->fetchers.context, partition, assignment->leader,
+                                 assignment->leader_epoch);
+    else
+        replica_unfollow(manager, partition);
     return ERR_OK;
 }
 
@@ -238,6 +245,8 @@ static enum err stop_partition(struct replica_manager *manager, struct slice top
         }
     }
     enum err e = ERR_OK;
+    if (partition)
+        replica_unfollow(manager, partition);
     if (partition && is_delete) {
         partition_retire(partition, false);
         replica_manager_remove(manager, topic, index);

@@ -17,8 +17,32 @@ struct replica_manager *replica_manager_new(const struct replica_manager_options
     struct replica_manager *manager = mem_new(struct replica_manager);
     manager->options = *options;
     manager->controller_epoch = -1;
+    manager->host.live_brokers = metadata_live_brokers(options->metadata_cache);
+    atomic_store(&manager->host.replica_lag_max_ms, options->replica_lag_max_ms > 0
+                                                        ? options->replica_lag_max_ms
+                                                        : REPLICA_LAG_DEFAULT_MS);
     lock_init(&manager->lock, RANK_REPLICA_MANAGER, "replica manager");
     return manager;
+}
+
+void replica_manager_set_fetchers(struct replica_manager *manager, struct replica_fetchers fetchers)
+{
+    manager->fetchers = fetchers;
+}
+
+enum err replica_manager_follower_fetched(struct replica_manager *manager,
+                                          struct partition *partition, int32_t replica_id,
+                                          int64_t fetch_offset, int64_t leader_end_offset,
+                                          int64_t log_start_offset)
+{
+    enum err e = partition_follower_fetched(partition, replica_id, fetch_offset, leader_end_offset,
+                                            log_start_offset);
+    struct isr_change *change = e ? NULL : partition_expand_isr(partition, replica_id);
+    if (change && manager->options.isr_changed)
+        manager->options.isr_changed(manager->options.context, change);
+    else
+        isr_change_free(change);
+    return e;
 }
 
 void replica_manager_free(struct replica_manager *manager)
@@ -69,6 +93,7 @@ struct partition *replica_manager_get_or_make(struct replica_manager *manager, s
     OWNED_MEM char *name = slice_dup(topic);
     found = partition_new(name, partition, topic_id, manager->options.broker_id,
                           manager->options.clock);
+    partition_set_host(found, &manager->host);
     partition_ref(found); /* one for the table, one for the caller */
     char key[REPLICA_KEY_MAX];
     size_t size = replica_key(key, topic, partition);
@@ -85,6 +110,12 @@ void replica_manager_remove(struct replica_manager *manager, struct slice topic,
     struct partition *gone = map_remove(&manager->partitions, slice_of(key, size));
     lock_release(&manager->lock);
     partition_unref(gone);
+}
+
+void replica_unfollow(struct replica_manager *manager, struct partition *partition)
+{
+    if (manager->fetchers.unfollow)
+        manager->fetchers.unfollow(manager->fetchers.context, partition);
 }
 
 /* References to all partitions, NULL-terminated, the caller's to give back and free. */
@@ -113,6 +144,7 @@ void replica_manager_for_each(struct replica_manager *manager,
 }
 
 struct failed_dir {
+    struct replica_manager *manager;
     const struct log_dir *dir;
     int32_t count;
 };
@@ -123,13 +155,14 @@ static void retire_if_there(void *context, struct partition *partition)
     struct log *log = partition_log(partition);
     if (!log || log_dir_of(log) != failed->dir)
         return;
+    replica_unfollow(failed->manager, partition);
     partition_retire(partition, true);
     failed->count++;
 }
 
 int32_t replica_manager_dir_failed(struct replica_manager *manager, const struct log_dir *dir)
 {
-    struct failed_dir failed = {.dir = dir};
+    struct failed_dir failed = {.manager = manager, .dir = dir};
     replica_manager_for_each(manager, retire_if_there, &failed);
     return failed.count;
 }

@@ -9,10 +9,20 @@
 #include "broker/log/log_manager.h"
 #include "broker/replica/metadata_cache.h"
 #include "broker/replica/partition.h"
+#include "broker/replica/replication.h"
 #include "wire/leader_and_isr.h"
 #include "wire/stop_replica.h"
 
 struct replica_manager;
+
+/* Who fetches for followers; the server joins these to its threads. Thread: control. */
+struct replica_fetchers {
+    /* Follow from now on, in this epoch only. Takes a reference of its own. */
+    void (*follow)(void *context, struct partition *partition, int32_t leader_id,
+                   int32_t leader_epoch);
+    void (*unfollow)(void *context, struct partition *partition);
+    void *context;
+};
 
 struct replica_manager_options {
     int32_t broker_id;
@@ -23,11 +33,25 @@ struct replica_manager_options {
     int32_t (*min_insync_replicas)(void *context, const char *topic);
     /* The broker's epoch now; requests for an older one are refused. */
     int64_t (*broker_epoch)(void *context);
+    /* Send this wish to the controller; takes it. Threads: any. */
+    void (*isr_changed)(void *context, struct isr_change *change);
     void *context;
+    int64_t replica_lag_max_ms; /* replica.lag.time.max.ms */
 };
 
 struct replica_manager *replica_manager_new(const struct replica_manager_options *options);
 void replica_manager_free(struct replica_manager *manager);
+/* Before the first LeaderAndIsr; without it nobody is followed. */
+void replica_manager_set_fetchers(struct replica_manager *manager,
+                                  struct replica_fetchers fetchers);
+
+/* A follower has asked for what begins at fetch_offset, when the leader's log ended at
+ * leader_end_offset: it has everything before. It may join the ISR by that. Errors: those of
+ * partition_follower_fetched. Threads: any. */
+enum err replica_manager_follower_fetched(struct replica_manager *manager,
+                                          struct partition *partition, int32_t replica_id,
+                                          int64_t fetch_offset, int64_t leader_end_offset,
+                                          int64_t log_start_offset);
 
 /* A reference that the caller gives back with partition_unref, or NULL. */
 struct partition *replica_manager_get(struct replica_manager *manager, struct slice topic,

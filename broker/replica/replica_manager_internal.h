@@ -8,6 +8,8 @@
 
 struct replica_manager {
     struct replica_manager_options options; /* fixed from birth */
+    struct replica_fetchers fetchers;       /* fixed before the first role */
+    struct partition_host host;
 
     struct lock lock; /* RANK_REPLICA_MANAGER; guards the table */
     struct map partitions;
@@ -21,3 +23,4 @@ size_t replica_key(char key[static REPLICA_KEY_MAX], struct slice topic, int32_t
 struct partition *replica_manager_get_or_make(struct replica_manager *manager, struct slice topic,
                                               int32_t partition, struct uuid topic_id);
 void replica_manager_remove(struct replica_manager *manager, struct slice topic, int32_t partition);
+void replica_unfollow(struct replica_manager *manager, struct partition *partition);

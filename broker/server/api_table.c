@@ -29,6 +29,7 @@
     X(CREATE_PARTITIONS, handle_create_partitions, ON_CONTROLLER, 0, 3)                            \
     X(INCREMENTAL_ALTER_CONFIGS, on_control_incremental_alter_configs, ON_LOOP, 0, 1)              \
     X(UPDATE_FEATURES, handle_update_features, ON_CONTROLLER, 0, 1)                                \
+    X(ALTER_PARTITION, handle_alter_partition, ON_CONTROLLER, 0, 3)                                \
     X(DESCRIBE_CLUSTER, handle_describe_cluster, ON_LOOP, 0, 1)                                    \
     X(ALLOCATE_PRODUCER_IDS, handle_allocate_producer_ids, ON_CONTROLLER, 0, 0)
 

@@ -1,7 +1,7 @@
 /* What handlers and the stop ask of the cluster: creating topics on the way, blocks of producer
  * ids, leaving in order. The first goes to our own controller core, active or not (it writes the
  * znodes as any Kafka broker may); the others to the active controller, wherever it is. */
-#include "broker/server/server_internal.h"
+#include "broker/server/controller_ask.h"
 
 #include <event2/event.h>
 #include <semaphore.h>
@@ -101,58 +101,6 @@ static void auto_create(void *cluster, const struct slice *names, int32_t count,
     controller_thread_post(server->controller_thread, run_auto_create, work);
 }
 
-/* --- asking the active controller --- */
-
-/* A request of ours to the controller, carried to its thread. `request` is embedded by the asker.
- */
-struct controller_ask {
-    struct server *server;
-    int16_t api_key, api_version;
-    const void *request;
-    /* The core's function, when it is ours that is active. */
-    void (*local)(struct controller *controller, struct controller_ask *ask);
-    /* Thread: the controller's. response NULL with an error. */
-    void (*answered)(struct controller_ask *ask, enum err e, const void *response);
-    struct arena *arena;
-};
-
-static void remote_answered(void *context, enum err e, const void *response)
-{
-    struct controller_ask *ask = context;
-    ask->answered(ask, e, response);
-}
-
-static void local_answered(void *context, const void *response)
-{
-    struct controller_ask *ask = context;
-    ask->answered(ask, ERR_OK, response);
-}
-
-static void run_ask(struct controller *controller, void *context)
-{
-    struct controller_ask *ask = context;
-    struct server *server = ask->server;
-    if (!controller) {
-        ask->answered(ask, err_note(ERR_CANCELLED, "the broker is stopping"), NULL);
-        return;
-    }
-    if (controller_is_active(controller)) {
-        ask->local(controller, ask);
-        return;
-    }
-    int32_t id = metadata_controller_id(server->broker.metadata_cache), port = 0;
-    const char *listener = server->config->inter_broker_listener->name, *host = NULL;
-    if (id < 0 ||
-        metadata_endpoint(server->broker.metadata_cache, id, listener, ask->arena, &host, &port)) {
-        ask->answered(ask, err_note(ERR_NOT_CONTROLLER, "no controller is known"), NULL);
-        return;
-    }
-    struct controller_endpoint endpoint = {.host = host, .port = port, .listener = listener};
-    struct controller_peers *peers = broker_channels_peers(server->client_channels);
-    peers->send(peers, id, &endpoint, ask->api_key, ask->api_version, ask->request, remote_answered,
-                ask);
-}
-
 /* --- producer ids --- */
 
 struct id_ask {
@@ -164,7 +112,8 @@ struct id_ask {
 
 static void allocate_locally(struct controller *controller, struct controller_ask *ask)
 {
-    controller_allocate_producer_ids(controller, ask->request, ask->arena, local_answered, ask);
+    controller_allocate_producer_ids(controller, ask->request, ask->arena, controller_ask_answered,
+                                     ask);
 }
 
 static void ids_answered(struct controller_ask *ask, enum err e, const void *message)
@@ -198,7 +147,7 @@ static void allocate_producer_ids(void *cluster,
                                        .local = allocate_locally,
                                        .answered = ids_answered,
                                        .arena = arena_new()};
-    controller_thread_post(server->controller_thread, run_ask, &ids->ask);
+    controller_ask_send(&ids->ask);
 }
 
 /* --- leaving in order (version 3 carries the broker epoch, KIP-380) --- */
@@ -213,7 +162,8 @@ struct shutdown_ask {
 
 static void shut_down_locally(struct controller *controller, struct controller_ask *ask)
 {
-    controller_controlled_shutdown(controller, ask->request, ask->arena, local_answered, ask);
+    controller_controlled_shutdown(controller, ask->request, ask->arena, controller_ask_answered,
+                                   ask);
 }
 
 static void shutdown_answered(struct controller_ask *ask, enum err e, const void *message)
@@ -239,7 +189,7 @@ static bool ask_to_leave(struct server *server)
                                            .local = shut_down_locally,
                                            .answered = shutdown_answered,
                                            .arena = arena_new()};
-    controller_thread_post(server->controller_thread, run_ask, &shutdown.ask);
+    controller_ask_send(&shutdown.ask);
     while (sem_wait(&shutdown.done))
         ;
     sem_destroy(&shutdown.done);

@@ -59,6 +59,7 @@ CONTROLLER_HANDLER(controlled_shutdown)
 CONTROLLER_HANDLER(create_partitions)
 CONTROLLER_HANDLER(create_topics)
 CONTROLLER_HANDLER(update_features)
+CONTROLLER_HANDLER_VERSIONED(alter_partition)
 CONTROLLER_HANDLER_VERSIONED(delete_topics)
 
 /* --- LeaderAndIsr: topics whose logs this broker has not yet come with settings that nobody

@@ -16,6 +16,8 @@
 
 struct event;
 struct config_watch;
+struct fetcher_threads;
+struct isr_sender;
 
 struct server {
     const struct config *config; /* as the file says; config_now(live) is what is in force */
@@ -28,6 +30,8 @@ struct server {
 
     struct network *network;
     struct control_thread *control;
+    struct fetcher_threads *fetchers;
+    struct isr_sender *isr_sender;
     struct topic_settings *topic_settings;
 
     struct zk_session *zk_session;

@@ -11,6 +11,8 @@
 #include "broker/server/broker_zk.h"
 #include "broker/server/config_watch.h"
 #include "broker/server/controller_join.h"
+#include "broker/server/fetcher_threads.h"
+#include "broker/server/isr_sender.h"
 #include "coordinator/zk/zk_bootstrap.h"
 #include "coordinator/zk/znode.h"
 
@@ -214,6 +216,12 @@ static int64_t broker_epoch(void *context)
     return server->broker_epoch;
 }
 
+static void isr_changed(void *context, struct isr_change *change)
+{
+    struct server *server = context;
+    isr_sender_post(server->isr_sender, change);
+}
+
 static void make_replicas(struct server *server)
 {
     server->broker.metadata_cache = metadata_cache_new();
@@ -224,9 +232,15 @@ static void make_replicas(struct server *server)
         .metadata_cache = server->broker.metadata_cache,
         .min_insync_replicas = min_insync_replicas,
         .broker_epoch = broker_epoch,
+        .isr_changed = isr_changed,
         .context = server,
+        .replica_lag_max_ms = server->config->replica_lag_time_max_ms,
     };
+    server->isr_sender = isr_sender_new(server);
     server->broker.replica_manager = replica_manager_new(&options);
+    server->fetchers = fetcher_threads_start(server);
+    replica_manager_set_fetchers(server->broker.replica_manager,
+                                 fetcher_threads_functions(server->fetchers));
     server->broker.fetch_sessions = fetch_sessions_new(
         server->config->max_incremental_fetch_session_cache_slots, server->clock);
     server->broker.producer_ids = producer_ids_new(&server->broker);
@@ -366,6 +380,7 @@ static enum err start_parts(struct server *server, bool is_standalone)
     timer_set(control_thread_timers(server->control), &server->checkpoint_timer,
               clock_mono_ms(server->clock) +
                   server->config->replica_high_watermark_checkpoint_interval_ms);
+    isr_sender_start(server->isr_sender);
     control_thread_start(server->control);
     return ERR_OK;
 }
@@ -443,11 +458,14 @@ void server_stop(struct server *server)
     if (server->network)
         network_stop(server->network, DRAIN_MS);
     stop_coordination(server);
+    fetcher_threads_stop(server->fetchers);
     stop_logs(server);
     if (server->network)
         network_free(server->network);
     producer_ids_free(server->broker.producer_ids);
     fetch_sessions_free(server->broker.fetch_sessions);
+    fetcher_threads_free(server->fetchers);
+    isr_sender_free(server->isr_sender);
     replica_manager_free(server->broker.replica_manager);
     metadata_cache_free(server->broker.metadata_cache);
     log_manager_free(server->broker.log_manager);
