@@ -4,6 +4,15 @@ from table import Figure, Row
 
 GIB = 1 << 30
 PARTITIONS = 6
+PASSES = 3                                           # of a consumer over its topic: the kernel counts CPU by 10 ms
+
+
+def batches(size, linger_ms):
+    return ["enable.idempotence=true", "batch.size=%d" % size, "linger.ms=%d" % linger_ms, "batch.num.messages=1000000",
+            "queue.buffering.max.messages=2000000", "queue.buffering.max.kbytes=65536"]
+
+
+BIG_BATCHES = batches(65536, 5)
 
 
 class Produce(Row):
@@ -14,8 +23,7 @@ class Produce(Row):
         self.name, self.size, self.records, self.figure = name, size, records, figure
         self.about = "%d records of %d bytes, acks=all, batch.size=%d linger.ms=%d, %d partitions" % (
             records, size, batch, linger_ms, PARTITIONS)
-        self.settings = ["enable.idempotence=true", "batch.size=%d" % batch, "linger.ms=%d" % linger_ms, "batch.num.messages=1000000",
-                         "queue.buffering.max.messages=2000000", "queue.buffering.max.kbytes=65536"]
+        self.settings = batches(batch, linger_ms)
 
     def figures(self):
         return [self.figure, Figure("mib_per_second", "throughput", "MiB/s")]
@@ -34,6 +42,52 @@ class Produce(Row):
         return bench.place.program("bench_produce", broker.address, topic, records, self.size, 0, *self.settings)["seconds"]
 
 
+class Consume(Row):
+    """A warm topic of 1 KiB records read from its beginning by one consumer, all partitions assigned; beside it the sendfile
+    program, which sends as many bytes of stokerd's own files in answers of the size that stokerd's had."""
+    name = "consume"
+    about = "1 GiB in 1 KiB records read %d times from the page cache, 1 MiB a partition and fetch, %d partitions" % (PASSES, PARTITIONS)
+    settings = ["max.partition.fetch.bytes=1048576", "fetch.max.bytes=52428800", "queued.max.messages.kbytes=65536"]
+
+    def __init__(self):
+        self.topics = {}
+
+    def figures(self):
+        return [Figure("cpu_per_gib", "broker CPU per GiB consumed", "CPU s/GiB", ratio=0.8, floor_ratio=1.2),
+                Figure("mib_per_second", "throughput", "MiB/s"), Figure("kib_per_fetch", "bytes a Fetch answer", "KiB")]
+
+    def prepare(self, bench, side):
+        broker, topic = bench.shared(side), bench.place.unique("consume")
+        ask.create(broker.port, [topic], PARTITIONS)
+        bench.place.program("bench_produce", broker.address, topic, self.records(bench), 1024, 0, *BIG_BATCHES)
+        self.topics[side] = topic
+
+    def records(self, bench):
+        return bench.scaled(1 << 20)
+
+    def measure(self, bench, side):
+        broker = bench.shared(side)
+        before, got = broker.cpu(), {}
+        for _ in range(PASSES):
+            once = bench.place.program("bench_consume", broker.address, self.topics[side], self.records(bench), *self.settings)
+            got = {key: got.get(key, 0) + value for key, value in once.items()}
+        cpu, answer = broker.cpu() - before, got["fetched_bytes"] / got["fetches"]
+        values = {"cpu_per_gib": cpu * GIB / got["bytes"], "mib_per_second": got["bytes"] / got["seconds"] / (1 << 20),
+                  "kib_per_fetch": answer / 1024}
+        if side == "stoker":
+            values["cpu_per_gib_floor"] = self.floor(bench, broker, int(answer), int(got["bytes"]))
+        return values
+
+    def floor(self, bench, broker, answer, size):
+        files = sorted(broker.home.log_dir.glob(self.topics["stoker"] + "-*/*.log"))
+        sent = bench.place.program("bench_sendfile", answer, 1 << 20, size, *files)
+        return sent["cpu_seconds"] * GIB / sent["bytes"]
+
+    def finish(self, bench, side):
+        if side in self.topics:
+            ask.delete(bench.shared(side).port, [self.topics.pop(side)])
+
+
 def per_gib(ratio):
     return Figure("cpu_per_gib", "broker CPU per GiB produced", "CPU s/GiB", ratio=ratio)
 
@@ -44,4 +98,5 @@ def rows():
         Produce("produce-1k", 1024, million, 65536, 5, per_gib(0.33)),
         Produce("produce-100b", 100, 4 * million, 65536, 5, Figure("cpu", "broker CPU for 4 M records", "CPU s", ratio=0.33)),
         Produce("produce-1k-small-batches", 1024, million, 16384, 0, per_gib(None)),
+        Consume(),
     ]
