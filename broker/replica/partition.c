@@ -3,6 +3,7 @@
 #include "broker/replica/partition_internal.h"
 
 #define UNKNOWN_OFFSET (-1)
+#define NEVER_MS       (INT64_MIN / 2) /* longer ago than any time-out */
 
 struct partition *partition_new(const char *topic, int32_t id, struct uuid topic_id,
                                 int32_t broker_id, struct clock *clock)
@@ -220,13 +221,34 @@ static const struct remote_replica *find_remote(const struct remote_replica *rem
     return NULL;
 }
 
-/* Replicas we knew while leading keep their progress; new ones start unknown; ISR members count as
- * caught up. */
-static void take_remotes(struct partition *partition, bool keep_progress)
+static void begin_remote(struct remote_replica *remote, int32_t broker_id)
+{
+    *remote = (struct remote_replica){.broker_id = broker_id,
+                                      .end_offset = UNKNOWN_OFFSET,
+                                      .start_offset = UNKNOWN_OFFSET,
+                                      .caught_up_ms = NEVER_MS,
+                                      .last_fetch_ms = NEVER_MS,
+                                      .last_fetch_leader_end = UNKNOWN_OFFSET};
+}
+
+/* Leading anew, one's followers are judged from now on: those in the ISR count as caught up, the
+ * others as never, so that they do not hold the watermark back. */
+static void judge_anew(struct partition *partition, struct remote_replica *remote,
+                       bool keeps_progress)
+{
+    int64_t now_ms = clock_mono_ms(partition->clock);
+    remote->caught_up_ms = isr_contains(partition, remote->broker_id) ? now_ms : NEVER_MS;
+    if (keeps_progress) {
+        remote->last_fetch_ms = now_ms;
+        remote->last_fetch_leader_end = partition->epoch_start_offset;
+    }
+}
+
+/* Replicas we knew while leading keep how far they are; new ones start unknown. */
+static void take_remotes(struct partition *partition, bool keeps_progress, bool is_new_epoch)
 {
     struct remote_replica *before = partition->remotes;
-    int32_t before_count = keep_progress ? partition->remotes_count : 0;
-    int64_t now_ms = clock_mono_ms(partition->clock);
+    int32_t before_count = keeps_progress ? partition->remotes_count : 0;
 
     partition->remotes =
         mem_new_array(struct remote_replica, (size_t)partition->replicas_count + 1);
@@ -237,13 +259,12 @@ static void take_remotes(struct partition *partition, bool keep_progress)
             continue;
         const struct remote_replica *known = find_remote(before, before_count, id);
         struct remote_replica *remote = &partition->remotes[partition->remotes_count++];
-        *remote = known ? *known
-                        : (struct remote_replica){.broker_id = id,
-                                                  .end_offset = UNKNOWN_OFFSET,
-                                                  .start_offset = UNKNOWN_OFFSET,
-                                                  .last_fetch_leader_end = UNKNOWN_OFFSET};
-        if (!known && isr_contains(partition, id))
-            remote->caught_up_ms = now_ms;
+        if (known)
+            *remote = *known;
+        else
+            begin_remote(remote, id);
+        if (is_new_epoch)
+            judge_anew(partition, remote, known);
     }
     free(before);
 }
@@ -269,17 +290,17 @@ enum err partition_lead(struct partition *partition, const struct partition_assi
         return ERR_OK; /* an older state of the znode than we have acted on */
     bool is_new_epoch = assignment->leader_epoch > partition->leader_epoch;
     bool was_leader = partition->role == ROLE_LEADER;
-    take_log(partition, log, high_watermark);
-    if (is_new_epoch) {
+    if (is_new_epoch) { /* first, as it may fail, and then nothing has changed */
         enum err e = log_assign_epoch(log, assignment->leader_epoch, log_end_offset(log));
         if (e)
             return err_wrap(e, "lead %s-%d", partition->topic, partition->id);
         partition->epoch_start_offset = log_end_offset(log);
     }
+    take_log(partition, log, high_watermark);
     take_assignment(partition, assignment);
     partition->min_insync_replicas = min_insync_replicas;
     partition->role = ROLE_LEADER;
-    take_remotes(partition, was_leader);
+    take_remotes(partition, was_leader, is_new_epoch);
     partition_advance_high_watermark(partition);
     if (!was_leader)
         partition_tell_fetchers(partition);

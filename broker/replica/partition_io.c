@@ -229,6 +229,20 @@ enum err partition_delete_records(struct partition *partition, int64_t offset,
 
 /* --- followers --- */
 
+/* It had everything now, or at least when it asked last; never earlier than was known before. */
+static void note_caught_up(struct remote_replica *remote, int64_t fetch_offset,
+                           int64_t leader_end_offset, int64_t now_ms)
+{
+    if (fetch_offset >= leader_end_offset)
+        remote->caught_up_ms = now_ms;
+    else if (fetch_offset >= remote->last_fetch_leader_end &&
+             remote->last_fetch_ms > remote->caught_up_ms)
+        remote->caught_up_ms = remote->last_fetch_ms;
+    remote->last_fetch_ms = now_ms;
+    if (leader_end_offset > remote->last_fetch_leader_end)
+        remote->last_fetch_leader_end = leader_end_offset;
+}
+
 enum err partition_follower_fetched(struct partition *partition, int32_t replica_id,
                                     int64_t fetch_offset, int64_t leader_end_offset,
                                     int64_t log_start_offset)
@@ -241,12 +255,7 @@ enum err partition_follower_fetched(struct partition *partition, int32_t replica
         struct remote_replica *remote = &partition->remotes[i];
         if (remote->broker_id != replica_id)
             continue;
-        if (fetch_offset >= leader_end_offset)
-            remote->caught_up_ms = now_ms;
-        else if (fetch_offset >= remote->last_fetch_leader_end)
-            remote->caught_up_ms = remote->last_fetch_ms;
-        remote->last_fetch_ms = now_ms;
-        remote->last_fetch_leader_end = leader_end_offset;
+        note_caught_up(remote, fetch_offset, leader_end_offset, now_ms);
         remote->end_offset = fetch_offset;
         remote->start_offset = log_start_offset;
         partition_advance_high_watermark(partition);

@@ -13,16 +13,8 @@ static int64_t broker_epoch(void *context)
     return BROKER_EPOCH;
 }
 
-struct replicas *replicas_new(void)
+void replicas_make_manager(struct replicas *r)
 {
-    struct replicas *r = mem_new(struct replicas);
-    fixture_setup((void **)&r->logs);
-    fixture_start(r->logs);
-    r->arena = arena_new();
-    r->min_insync_replicas = 1;
-    for (int32_t id = 1; id <= 3; id++)
-        r->alive[r->alive_count++] = id;
-    r->cache = metadata_cache_new();
     struct replica_manager_options options = {
         .broker_id = SELF,
         .clock = &r->logs->clock.clock,
@@ -33,6 +25,19 @@ struct replicas *replicas_new(void)
         .context = r,
     };
     r->manager = replica_manager_new(&options);
+}
+
+struct replicas *replicas_new(void)
+{
+    struct replicas *r = mem_new(struct replicas);
+    fixture_setup((void **)&r->logs);
+    fixture_start(r->logs);
+    r->arena = arena_new();
+    r->min_insync_replicas = 1;
+    for (int32_t id = 1; id <= 3; id++)
+        r->alive[r->alive_count++] = id;
+    r->cache = metadata_cache_new();
+    replicas_make_manager(r);
     return r;
 }
 

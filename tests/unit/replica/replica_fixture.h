@@ -26,6 +26,8 @@ struct replicas {
 
 struct replicas *replicas_new(void);
 void replicas_free(struct replicas *r);
+/* Over the log manager as it is now, after a test has made another. */
+void replicas_make_manager(struct replicas *r);
 /* For cmocka. */
 int replicas_setup(void **state);
 int replicas_teardown(void **state);
