@@ -97,3 +97,22 @@ def go_program(name):
             harness.skip_all("Go cannot bring the modules: " + done.stderr.strip().splitlines()[-1])
         raise SystemExit("go build ./%s:\n%s" % (name, done.stderr))
     return str(target)
+
+
+def node_modules():
+    """The folder in which Node finds the packages of tests/interop/kafkajs, brought once; its manifest names them."""
+    if not (shutil.which("node") and shutil.which("npm")):
+        harness.skip_all("there is no Node or no npm")
+    source, target = HERE / "kafkajs", harness.CACHE / "kafkajs"
+    wanted = (source / "package-lock.json").read_text()
+    mark = target / "installed.json"
+    if not (mark.exists() and mark.read_text() == wanted):
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(source / name, target)
+        done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=target, capture_output=True, text=True)
+        if done.returncode:
+            harness.skip_all("npm cannot bring the packages: " + done.stderr.strip()[-300:].replace("\n", " "))
+        mark.write_text(wanted)
+    return str(target)
