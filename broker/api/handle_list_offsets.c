@@ -13,9 +13,6 @@ enum special_timestamp {
     LATEST_TIERED = -5,
 };
 
-typedef struct list_offsets_response_list_offsets_partition_response answer_part;
-typedef struct list_offsets_request_list_offsets_partition asked_part;
-
 static bool is_known_timestamp(int64_t timestamp, int16_t api_version)
 {
     switch (timestamp) {
@@ -42,7 +39,8 @@ static int64_t limit_for(struct partition *partition, const struct list_offsets_
         (enum isolation)message->isolation_level);
 }
 
-static void set_found(answer_part *to, int64_t timestamp_ms, int64_t offset, int32_t leader_epoch)
+static void set_found(struct list_offsets_response_list_offsets_partition_response *to,
+                      int64_t timestamp_ms, int64_t offset, int32_t leader_epoch)
 {
     to->timestamp = timestamp_ms;
     to->offset = offset;
@@ -50,7 +48,7 @@ static void set_found(answer_part *to, int64_t timestamp_ms, int64_t offset, int
 }
 
 static enum err find_latest(struct partition *partition, const struct request *request,
-                            answer_part *to)
+                            struct list_offsets_response_list_offsets_partition_response *to)
 {
     const struct list_offsets_request *message = request->message;
     if (message->replica_id == CONSUMER_REPLICA_ID) {
@@ -66,7 +64,8 @@ static enum err find_latest(struct partition *partition, const struct request *r
 
 /* A record that the reader may not see yet counts as none. */
 static enum err find_by_time(struct partition *partition, struct log *log,
-                             const struct request *request, int64_t timestamp_ms, answer_part *to)
+                             const struct request *request, int64_t timestamp_ms,
+                             struct list_offsets_response_list_offsets_partition_response *to)
 {
     struct timestamp_offset found;
     enum err e = timestamp_ms == MAX_TIMESTAMP
@@ -80,7 +79,8 @@ static enum err find_by_time(struct partition *partition, struct log *log,
 }
 
 static enum err find(struct partition *partition, const struct request *request,
-                     const asked_part *asked, answer_part *to)
+                     const struct list_offsets_request_list_offsets_partition *asked,
+                     struct list_offsets_response_list_offsets_partition_response *to)
 {
     const struct list_offsets_request *message = request->message;
     struct log *log = NULL;
@@ -106,7 +106,8 @@ static enum err find(struct partition *partition, const struct request *request,
 /* Version 0: the base offsets of old segments, the newest first, bounded by what the reader may
  * see. */
 static enum err find_old_style(struct partition *partition, const struct request *request,
-                               const asked_part *asked, answer_part *to)
+                               const struct list_offsets_request_list_offsets_partition *asked,
+                               struct list_offsets_response_list_offsets_partition_response *to)
 {
     struct log *log = NULL;
     enum err e = partition_check(partition, -1, !may_ask_follower(request->message), &log);
@@ -149,7 +150,8 @@ static bool is_named_twice(const struct list_offsets_request *message, struct sl
 }
 
 static void answer_partition(const struct request *request, struct slice topic,
-                             const asked_part *asked, answer_part *to)
+                             const struct list_offsets_request_list_offsets_partition *asked,
+                             struct list_offsets_response_list_offsets_partition_response *to)
 {
     struct partition *partition = NULL;
     const struct list_offsets_request *message = request->message;
@@ -187,9 +189,11 @@ static void answer_all(struct request *request)
         response.topics[t].name = topic->name;
         response.topics[t].partitions_count = topic->partitions_count;
         response.topics[t].partitions =
-            arena_new_array(arena, answer_part, topic->partitions_count + 1);
+            arena_new_array(arena, struct list_offsets_response_list_offsets_partition_response,
+                            topic->partitions_count + 1);
         for (int32_t i = 0; i < topic->partitions_count; i++) {
-            answer_part *to = &response.topics[t].partitions[i];
+            struct list_offsets_response_list_offsets_partition_response *to =
+                &response.topics[t].partitions[i];
             list_offsets_response_list_offsets_partition_response_init(to);
             to->partition_index = topic->partitions[i].partition_index;
             answer_partition(request, topic->name, &topic->partitions[i], to);

@@ -4,11 +4,10 @@
 #include "broker/api/handlers.h"
 #include "wire/offset_for_leader_epoch.h"
 
-typedef struct offset_for_leader_epoch_response_epoch_end_offset answer_part;
-typedef struct offset_for_leader_epoch_request_offset_for_leader_partition asked_part;
-
-static void answer_partition(const struct request *request, struct slice topic,
-                             const asked_part *asked, answer_part *to)
+static void
+answer_partition(const struct request *request, struct slice topic,
+                 const struct offset_for_leader_epoch_request_offset_for_leader_partition *asked,
+                 struct offset_for_leader_epoch_response_epoch_end_offset *to)
 {
     offset_for_leader_epoch_response_epoch_end_offset_init(to);
     to->partition = asked->partition;
@@ -45,7 +44,8 @@ void handle_offset_for_leader_epoch(struct request *request)
         response.topics[t].topic = topic->topic;
         response.topics[t].partitions_count = topic->partitions_count;
         response.topics[t].partitions =
-            arena_new_array(arena, answer_part, topic->partitions_count + 1);
+            arena_new_array(arena, struct offset_for_leader_epoch_response_epoch_end_offset,
+                            topic->partitions_count + 1);
         for (int32_t i = 0; i < topic->partitions_count; i++)
             answer_partition(request, topic->topic, &topic->partitions[i],
                              &response.topics[t].partitions[i]);

@@ -234,8 +234,9 @@ static struct partition_metadata *partition_of(struct topic_metadata *topic, int
  * memory is taken. */
 #define MOST_PARTITIONS 1000000
 
+/* id NULL: the request says nothing of ids. */
 static void
-take_partition(struct metadata_cache *cache, struct slice name, struct uuid id,
+take_partition(struct metadata_cache *cache, struct slice name, const struct uuid *id,
                const struct update_metadata_request_update_metadata_partition_state *state)
 {
     if (state->partition_index < 0 || state->partition_index >= MOST_PARTITIONS)
@@ -244,7 +245,8 @@ take_partition(struct metadata_cache *cache, struct slice name, struct uuid id,
     if (is_gone && !map_get(&cache->by_name, name))
         return;
     struct topic_slot *slot = slot_of(cache, name);
-    set_topic_id(cache, slot, id);
+    if (id)
+        set_topic_id(cache, slot, *id);
     struct partition_metadata *partition = partition_of(&slot->topic, state->partition_index);
     slot->topic.known_count -= partition->is_known;
     partition_metadata_done(partition);
@@ -278,13 +280,13 @@ void metadata_cache_update(struct metadata_cache *cache,
     for (int32_t i = 0; i < request->ungrouped_partition_states_count; i++) { /* versions 0 to 4 */
         const struct update_metadata_request_update_metadata_partition_state *state =
             &request->ungrouped_partition_states[i];
-        take_partition(cache, state->topic_name, UUID_ZERO, state);
+        take_partition(cache, state->topic_name, NULL, state);
     }
     for (int32_t t = 0; t < request->topic_states_count; t++) {
         const struct update_metadata_request_update_metadata_topic_state *topic =
             &request->topic_states[t];
         for (int32_t i = 0; i < topic->partition_states_count; i++)
-            take_partition(cache, topic->topic_name, topic->topic_id, &topic->partition_states[i]);
+            take_partition(cache, topic->topic_name, &topic->topic_id, &topic->partition_states[i]);
     }
     lock_release(&cache->lock);
     if (cache->changed)

@@ -27,10 +27,9 @@ enum err replica_manager_judge_controller(struct replica_manager *manager, int32
 
 /* --- LeaderAndIsr --- */
 
-typedef struct leader_and_isr_request_leader_and_isr_partition_state lisr_state;
-typedef struct leader_and_isr_response_leader_and_isr_partition_error lisr_error;
-
-static struct partition_assignment assignment_of(const lisr_state *state, struct uuid topic_id)
+static struct partition_assignment
+assignment_of(const struct leader_and_isr_request_leader_and_isr_partition_state *state,
+              struct uuid topic_id)
 {
     return (struct partition_assignment){
         .topic_id = topic_id,
@@ -123,8 +122,9 @@ static enum err role_error(enum err e)
     }
 }
 
-static enum err apply_state(struct replica_manager *manager, struct slice topic,
-                            struct uuid topic_id, const lisr_state *state)
+static enum err
+apply_state(struct replica_manager *manager, struct slice topic, struct uuid topic_id,
+            const struct leader_and_isr_request_leader_and_isr_partition_state *state)
 {
     if (topic.size == 0 || topic.size > TOPIC_NAME_MAX || state->partition_index < 0)
         return ERR_UNKNOWN_TOPIC_OR_PARTITION;
@@ -156,9 +156,11 @@ static enum err apply_state(struct replica_manager *manager, struct slice topic,
 }
 
 /* One error a partition: the same for all where the request as a whole is refused. */
-static lisr_error *answer_topic(struct replica_manager *manager, enum err refusal,
-                                struct slice topic, struct uuid topic_id, const lisr_state *states,
-                                int32_t count, lisr_error *errors)
+static struct leader_and_isr_response_leader_and_isr_partition_error *
+answer_topic(struct replica_manager *manager, enum err refusal, struct slice topic,
+             struct uuid topic_id,
+             const struct leader_and_isr_request_leader_and_isr_partition_state *states,
+             int32_t count, struct leader_and_isr_response_leader_and_isr_partition_error *errors)
 {
     for (int32_t i = 0; i < count; i++, errors++) {
         struct slice name = topic.data ? topic : states[i].topic_name;
@@ -196,7 +198,9 @@ void replica_manager_leader_and_isr(struct replica_manager *manager,
     ret->error_code = err_wire_code(refusal);
 
     int32_t count = count_states(request);
-    lisr_error *errors = arena_new_array(arena, lisr_error, count + 1), *next = errors;
+    struct leader_and_isr_response_leader_and_isr_partition_error *errors = arena_new_array(
+        arena, struct leader_and_isr_response_leader_and_isr_partition_error, count + 1);
+    struct leader_and_isr_response_leader_and_isr_partition_error *next = errors;
     if (request->ungrouped_partition_states_count > 0)
         next = answer_topic(manager, refusal, SLICE_NULL, UUID_ZERO,
                             request->ungrouped_partition_states,
@@ -210,7 +214,7 @@ void replica_manager_leader_and_isr(struct replica_manager *manager,
     for (int32_t t = 0; t < topics; t++) {
         const struct leader_and_isr_request_leader_and_isr_topic_state *topic =
             &request->topic_states[t];
-        lisr_error *first = next;
+        struct leader_and_isr_response_leader_and_isr_partition_error *first = next;
         next = answer_topic(manager, refusal, topic->topic_name, topic->topic_id,
                             topic->partition_states, topic->partition_states_count, next);
         if (api_version < 5)
@@ -218,7 +222,8 @@ void replica_manager_leader_and_isr(struct replica_manager *manager,
         ret->topics[t].topic_id = topic->topic_id;
         ret->topics[t].partition_errors = first;
         ret->topics[t].partition_errors_count = (int32_t)(next - first);
-        for (lisr_error *error = first; error < next; error++)
+        for (struct leader_and_isr_response_leader_and_isr_partition_error *error = first;
+             error < next; error++)
             error->topic_name = SLICE_LITERAL("");
     }
     if (api_version < 5) {
@@ -264,12 +269,11 @@ static enum err stop_partition(struct replica_manager *manager, struct slice top
     return e;
 }
 
-typedef struct stop_replica_response_stop_replica_partition_error stop_error;
-
 static void add_stop(struct replica_manager *manager, struct stop_replica_response *ret,
                      struct slice topic, int32_t index, int32_t leader_epoch, bool is_delete)
 {
-    stop_error *error = &ret->partition_errors[ret->partition_errors_count++];
+    struct stop_replica_response_stop_replica_partition_error *error =
+        &ret->partition_errors[ret->partition_errors_count++];
     error->topic_name = topic;
     error->partition_index = index;
     error->error_code =
@@ -298,7 +302,8 @@ void replica_manager_stop_replica(struct replica_manager *manager,
     ret->error_code = err_wire_code(refusal);
     if (refusal)
         return;
-    ret->partition_errors = arena_new_array(arena, stop_error, count_stops(request) + 1);
+    ret->partition_errors = arena_new_array(
+        arena, struct stop_replica_response_stop_replica_partition_error, count_stops(request) + 1);
     for (int32_t i = 0; i < request->ungrouped_partitions_count; i++)
         add_stop(manager, ret, request->ungrouped_partitions[i].topic_name,
                  request->ungrouped_partitions[i].partition_index, NO_EPOCH,
