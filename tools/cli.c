@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker/base/arena.h"
+#include "broker/base/buf.h"
 #include "broker/base/slice.h"
 #include "tools/cli.h"
 
@@ -100,7 +101,7 @@ static void print_help(const struct option_row *rows, int rows_count)
                  rows[i].argument ? rows[i].argument : "");
         printf("  %-42s %s\n", left, rows[i].help);
     }
-    printf("  %-42s %s\n", "--help", "this text");
+    printf("  %-42s %s\n  %-42s %s\n", "--version", "the version", "--help", "this text");
     exit(0);
 }
 
@@ -149,28 +150,95 @@ static int take_option(const struct option_row *row, const char *inline_value, i
     return 2;
 }
 
+static void print_version(void)
+{
+    printf("stoker %s (Kafka 3.9)\n", STOKER_VERSION);
+    exit(0);
+}
+
+/* The option of this name, or the only one that begins so; NULL. */
+static const struct option_row *find_option(const struct option_row *rows, int rows_count,
+                                            const char *word, size_t size)
+{
+    const struct option_row *found = NULL;
+    int begin_so = 0;
+    for (int i = 0; i < rows_count; i++) {
+        if (strncmp(rows[i].name, word, size) != 0)
+            continue;
+        if (strlen(rows[i].name) == size)
+            return &rows[i];
+        found = &rows[i];
+        begin_so++;
+    }
+    return begin_so == 1 && size > strlen("--") ? found : NULL;
+}
+
 void cli_parse(const char *name, const struct option_row *rows, int rows_count, int argc,
                char **argv, struct texts *ret_rest)
 {
     running = name;
     for (int i = 1; i < argc;) {
         const char *word = argv[i], *equals = strchr(word, '=');
-        size_t size =
-            equals && strncmp(word, "--", 2) == 0 ? (size_t)(equals - word) : strlen(word);
-        const struct option_row *found = NULL;
+        bool is_option = strncmp(word, "--", 2) == 0;
+        size_t size = equals && is_option ? (size_t)(equals - word) : strlen(word);
         if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
             print_help(rows, rows_count);
-        for (int r = 0; r < rows_count && !found; r++) {
-            if (strlen(rows[r].name) == size && strncmp(rows[r].name, word, size) == 0)
-                found = &rows[r];
-        }
+        if (strcmp(word, "--version") == 0)
+            print_version();
+        const struct option_row *found =
+            is_option ? find_option(rows, rows_count, word, size) : NULL;
         if (found) {
-            i += take_option(found, equals && word[size] ? word + size + 1 : NULL, i, argc, argv);
-        } else if (ret_rest && strncmp(word, "--", 2) != 0) {
+            i += take_option(found, equals ? word + size + 1 : NULL, i, argc, argv);
+        } else if (ret_rest && !is_option) {
             texts_add(ret_rest, word);
             i++;
+        } else if (is_option) {
+            cli_fail("%.*s is not a recognized option; see stoker %s --help", (int)size - 2,
+                     word + 2, name);
         } else {
-            cli_fail("unknown option '%s'; see stoker %s --help", word, name);
+            cli_fail("unexpected word '%s'; see stoker %s --help", word, name);
         }
     }
+}
+
+void cli_topic_regex(const char *text, regex_t *ret_regex)
+{
+    OWNED_MEM char *names = mem_strdup(text ? text : ".*");
+    for (char *c = names; *c; c++)
+        *c = *c == ',' ? '|' : *c;
+    OWNED_MEM char *pattern = mem_printf("^(%s)$", names);
+    if (regcomp(ret_regex, pattern, REG_EXTENDED | REG_NOSUB))
+        cli_fail("%s is an invalid regex.", text);
+}
+
+void cli_json_print(json_t *json)
+{
+    json_dumpf(json, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
+    fputc('\n', stdout);
+    json_decref(json);
+}
+
+static json_t *base64_json(struct slice bytes)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    struct buf text = {0};
+    for (size_t i = 0; i < bytes.size; i += 3) {
+        size_t left = bytes.size - i;
+        uint32_t group = (uint32_t)bytes.data[i] << 16 |
+                         (left > 1 ? (uint32_t)bytes.data[i + 1] << 8 : 0) |
+                         (left > 2 ? bytes.data[i + 2] : 0);
+        buf_printf(&text, "%c%c%c%c", digits[group >> 18], digits[group >> 12 & 63],
+                   left > 1 ? digits[group >> 6 & 63] : '=', left > 2 ? digits[group & 63] : '=');
+    }
+    json_t *json = json_pack("{s:s%}", "base64", text.data ? (char *)text.data : "", text.size);
+    buf_done(&text);
+    return json;
+}
+
+json_t *cli_json_text(struct slice text)
+{
+    if (slice_is_null(text))
+        return json_null();
+    json_t *json = json_stringn(text.data ? (const char *)text.data : "", text.size);
+    return json ? json : base64_json(text);
 }

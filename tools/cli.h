@@ -3,10 +3,13 @@
  * `--name value` or `--name=value`, each once or (OPTION_MANY) as often as one likes. */
 #pragma once
 
+#include <jansson.h>
+#include <regex.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "broker/base/err.h"
+#include "broker/base/slice.h"
 
 enum option_kind {
     OPTION_FLAG,            /* bool */
@@ -39,9 +42,10 @@ struct command {
 /* The commands there are, ends with a NULL name. */
 extern const struct command commands[];
 
-/* Fill the values. `--help` prints usage and options and ends the process with 0; a mistake prints
- * one sentence and ends it with 1. Words that are no options are left in ret_rest (may be NULL:
- * none allowed). */
+/* Fill the values. `--help` prints usage and options and ends the process with 0, `--version` does
+ * so with the version; a mistake prints one sentence and ends it with 1. A name may be cut short
+ * where it stays the only one, as Kafka's tools allow. Words that are no options are left in
+ * ret_rest (may be NULL: none allowed). */
 void cli_parse(const char *name, const struct option_row *rows, int rows_count, int argc,
                char **argv, struct texts *ret_rest);
 
@@ -58,3 +62,12 @@ bool texts_has(const struct texts *texts, const char *item);
 
 /* "a=b": the part behind '=', with the name's size in ret_size; NULL without '='. */
 const char *cli_pair(const char *text, int *ret_name_size);
+
+/* Topics as Kafka's tools name them: a regular expression for the whole name, or several behind
+ * commas; NULL names all. Ends the process when it is none. regfree() it. */
+void cli_topic_regex(const char *text, regex_t *ret_regex);
+
+/* Print as one line, and free. */
+void cli_json_print(json_t *json);
+/* A text; null; what is not UTF-8 as {"base64": "…"}. */
+json_t *cli_json_text(struct slice text);

@@ -1,5 +1,5 @@
 /* Topics: create, list, describe, add partitions, delete. Options and lines are those of
- * kafka-topics.sh. */
+ * kafka-topics.sh; what it says of a mistake is said here in the same words. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <regex.h>
@@ -8,52 +8,57 @@
 #include <string.h>
 
 #include "broker/wire/api_key.h"
-#include "tools/client.h"
 #include "tools/commands.h"
+#include "tools/topics.h"
 #include "wire/create_partitions.h"
 #include "wire/create_topics.h"
 #include "wire/delete_topics.h"
-#include "wire/describe_configs.h"
 
-#define TIMEOUT_MS        30000
-#define RESOURCE_TOPIC    2
-#define SOURCE_OVERRIDDEN 1 /* DYNAMIC_TOPIC_CONFIG */
-#define SOURCE_IS_DEFAULT 5
+#define TIMEOUT_MS     30000
+#define REPLICAS_MAX   INT16_MAX
+#define COMMAND_FAILED "Error while executing topic command : "
 
-struct topics_options {
-    const char *bootstrap, *command_config, *topic, *assignment;
-    int64_t partitions, replication_factor;
-    struct texts configs;
-    bool create, list, describe, alter, delete_topics, if_exists, if_not_exists, exclude_internal;
-    bool under_replicated, unavailable, with_overrides, json;
-};
+/* "0:1,1:2" is the replicas of each partition, in order: reads those of one. */
+static int32_t read_replicas(struct client *client, const char *text, int32_t **ret_ids)
+{
+    int32_t count = 0;
+    *ret_ids = arena_new_array(client_arena(client), int32_t, strlen(text) + 1);
+    for (const char *at = text; *at;) {
+        size_t size = strcspn(at, ":");
+        int64_t id;
+        if (!slice_to_int64(slice_of(at, size), &id))
+            cli_fail("--replica-assignment: '%s' is not BROKER:BROKER...", text);
+        for (int32_t i = 0; i < count; i++) {
+            if ((*ret_ids)[i] == id)
+                cli_fail(COMMAND_FAILED
+                         "Partition replica lists may not contain duplicate entries: %" PRId64,
+                         id);
+        }
+        (*ret_ids)[count++] = (int32_t)id;
+        at += size + (at[size] == ':');
+    }
+    return count;
+}
 
-typedef struct metadata_response_metadata_response_topic topic_view;
-typedef struct metadata_response_metadata_response_partition partition_view;
-
-/* "0:1,1:2": the replicas of each partition, in order. */
 static void read_assignment(struct client *client, const char *text,
                             struct create_topics_request_creatable_topic *topic)
 {
     struct texts parts = texts_split(text);
-    struct arena *arena = client_arena(client);
-    topic->assignments = arena_new_array(
-        arena, struct create_topics_request_creatable_replica_assignment, parts.count);
+    topic->assignments =
+        arena_new_array(client_arena(client),
+                        struct create_topics_request_creatable_replica_assignment, parts.count + 1);
     topic->assignments_count = parts.count;
     for (int32_t i = 0; i < parts.count; i++) {
         struct create_topics_request_creatable_replica_assignment *assignment =
             &topic->assignments[i];
         create_topics_request_creatable_replica_assignment_init(assignment);
         assignment->partition_index = i;
-        assignment->broker_ids = arena_new_array(arena, int32_t, strlen(parts.items[i]) + 1);
-        for (const char *at = parts.items[i]; *at;) {
-            size_t size = strcspn(at, ":");
-            int64_t id;
-            if (!slice_to_int64(slice_of(at, size), &id))
-                cli_fail("--replica-assignment: '%s' is not BROKER:BROKER...", parts.items[i]);
-            assignment->broker_ids[assignment->broker_ids_count++] = (int32_t)id;
-            at += size + (at[size] == ':');
-        }
+        assignment->broker_ids_count =
+            read_replicas(client, parts.items[i], &assignment->broker_ids);
+        if (assignment->broker_ids_count != topic->assignments[0].broker_ids_count)
+            cli_fail(COMMAND_FAILED "Partition %" PRId32
+                                    " has different replication factor: %" PRId32,
+                     i, assignment->broker_ids_count);
     }
 }
 
@@ -75,6 +80,21 @@ static void read_configs(struct client *client, const struct texts *configs,
     }
 }
 
+/* What the answer tells of the new topic; old brokers do not say. */
+static void print_created(const struct topics_options *options,
+                          const struct create_topics_response_creatable_topic_result *made)
+{
+    if (!options->json) {
+        printf("Created topic %s.\n", options->topic);
+        return;
+    }
+    char id[UUID_TEXT_SIZE];
+    uuid_text(made->topic_id, id);
+    cli_json_print(json_pack("{s:s,s:s,s:i,s:i,s:b}", "topic", options->topic, "id", id,
+                             "partitions", made->num_partitions, "replication_factor",
+                             made->replication_factor, "created", true));
+}
+
 static int create(struct client *client, const struct topics_options *options)
 {
     struct create_topics_request_creatable_topic topic;
@@ -82,9 +102,6 @@ static int create(struct client *client, const struct topics_options *options)
     struct create_topics_response response;
     create_topics_request_creatable_topic_init(&topic);
     create_topics_request_init(&request);
-    if (options->assignment && (options->partitions > 0 || options->replication_factor > 0))
-        cli_fail("--replica-assignment stands alone: it says how many partitions and replicas "
-                 "there are");
     topic.name = slice_str(options->topic);
     topic.num_partitions = options->assignment ? -1 : (int32_t)options->partitions;
     topic.replication_factor = options->assignment ? -1 : (int16_t)options->replication_factor;
@@ -94,7 +111,7 @@ static int create(struct client *client, const struct topics_options *options)
     request.topics = &topic;
     request.topics_count = 1;
     request.timeout_ms = TIMEOUT_MS;
-    if (strpbrk(options->topic, "._"))
+    if (strpbrk(options->topic, "._") && !options->json)
         printf(
             "WARNING: Due to limitations in metric names, topics with a period ('.') or underscore "
             "('_') could collide. To avoid issues it is best to use either, but not both.\n");
@@ -105,12 +122,15 @@ static int create(struct client *client, const struct topics_options *options)
             cli_fail("the answer does not name the topic");
     } while (client_retries(client, response.topics[0].error_code, &attempts));
     int16_t code = response.topics[0].error_code;
-    if (code == err_wire_code(ERR_TOPIC_ALREADY_EXISTS) && options->if_not_exists)
+    if (code == err_wire_code(ERR_TOPIC_ALREADY_EXISTS) && options->if_not_exists) {
+        if (options->json)
+            cli_json_print(json_pack("{s:s,s:b}", "topic", options->topic, "created", false));
         return 0;
+    }
     if (code)
-        cli_fail("Error while executing topic command : %s",
+        cli_fail(COMMAND_FAILED "%s",
                  client_reason(client, code, response.topics[0].error_message));
-    printf("Created topic %s.\n", options->topic);
+    print_created(options, &response.topics[0]);
     return 0;
 }
 
@@ -119,286 +139,212 @@ static int compare_topics(const void *a, const void *b)
     return slice_compare(((const topic_view *)a)->name, ((const topic_view *)b)->name);
 }
 
-static int compare_partitions(const void *a, const void *b)
+/* Does --topic-id, or else the expression, name this topic? */
+static bool is_picked(const struct topics_options *options, const regex_t *regex, struct uuid id,
+                      const topic_view *topic)
 {
-    return ((const partition_view *)a)->partition_index -
-           ((const partition_view *)b)->partition_index;
+    if (options->topic_id)
+        return uuid_equal(id, topic->topic_id);
+    OWNED_MEM char *name = slice_dup(topic->name);
+    return regexec(regex, name, 0, NULL, 0) == 0 &&
+           !(options->exclude_internal && topic->is_internal);
 }
 
-/* The topics that --topic names (a regular expression, or several behind commas), sorted; none is a
- * mistake unless --if-exists was said. */
-static int32_t pick_topics(struct client *client, const struct topics_options *options,
-                           topic_view ***ret_topics)
+int32_t topics_pick(struct client *client, const struct topics_options *options,
+                    topic_view ***ret_topics)
 {
+    struct uuid id = UUID_ZERO;
     regex_t regex;
-    OWNED_MEM char *names = mem_strdup(options->topic ? options->topic : ".*");
-    for (char *c = names; *c; c++)
-        *c = *c == ',' ? '|' : *c;
-    OWNED_MEM char *pattern = mem_printf("^(%s)$", names);
-    if (regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB))
-        cli_fail("'%s' is no regular expression", options->topic);
+    if (options->topic_id && !uuid_parse(slice_str(options->topic_id), &id))
+        cli_fail(COMMAND_FAILED "'%s' is no topic id: 16 bytes in base64", options->topic_id);
+    cli_topic_regex(options->topic, &regex);
     cli_check(client_refresh(client, NULL, 0));
     const struct metadata_response *metadata = client_metadata(client);
     qsort(metadata->topics, (size_t)metadata->topics_count, sizeof(topic_view), compare_topics);
     *ret_topics = arena_new_array(client_arena(client), topic_view *, metadata->topics_count + 1);
     int32_t count = 0;
     for (int32_t i = 0; i < metadata->topics_count; i++) {
-        OWNED_MEM char *name = slice_dup(metadata->topics[i].name);
-        if (regexec(&regex, name, 0, NULL, 0) == 0 &&
-            !(options->exclude_internal && metadata->topics[i].is_internal))
+        if (is_picked(options, &regex, id, &metadata->topics[i]))
             (*ret_topics)[count++] = &metadata->topics[i];
     }
     regfree(&regex);
-    if (count == 0 && options->topic && !options->if_exists && !options->list)
-        cli_fail("Error while executing topic command : Topic '%s' does not exist as expected",
-                 options->topic);
+    if (count == 0 && !options->if_exists && !options->list) {
+        if (options->topic_id)
+            cli_fail(COMMAND_FAILED "TopicId '%s' does not exist as expected", options->topic_id);
+        if (options->topic)
+            cli_fail(COMMAND_FAILED "Topic '%s' does not exist as expected", options->topic);
+    }
     return count;
 }
 
 static int list(struct client *client, const struct topics_options *options)
 {
     topic_view **topics;
-    int32_t count = pick_topics(client, options, &topics);
+    int32_t count = topics_pick(client, options, &topics);
     json_t *names = json_array();
     for (int32_t i = 0; i < count; i++) {
         if (options->json)
-            json_array_append_new(
-                names, json_stringn((const char *)topics[i]->name.data, topics[i]->name.size));
+            json_array_append_new(names, cli_json_text(topics[i]->name));
         else
             printf("%.*s\n", SLICE_ARG(topics[i]->name));
     }
-    if (options->json) {
-        json_dumpf(names, stdout, JSON_COMPACT);
-        printf("\n");
-    }
-    json_decref(names);
-    return 0;
-}
-
-static void print_ids(const char *label, const int32_t *ids, int32_t count)
-{
-    printf("\t%s: ", label);
-    for (int32_t i = 0; i < count; i++)
-        printf("%s%" PRId32, i ? "," : "", ids[i]);
-}
-
-/* What of the topic's settings is not a default. */
-static struct describe_configs_response_describe_configs_result *
-read_topic_configs(struct client *client, struct slice name)
-{
-    struct describe_configs_request_describe_configs_resource resource;
-    struct describe_configs_request request;
-    struct describe_configs_response response;
-    describe_configs_request_describe_configs_resource_init(&resource);
-    describe_configs_request_init(&request);
-    resource.resource_type = RESOURCE_TOPIC;
-    resource.resource_name = name;
-    resource.configuration_keys_count = -1;
-    request.resources = &resource;
-    request.resources_count = 1;
-    cli_check(client_call(client, CLIENT_ANY, API_DESCRIBE_CONFIGS, &request, &response));
-    if (response.results_count != 1)
-        cli_fail("the answer does not name the topic");
-    if (response.results[0].error_code)
-        cli_fail("%s", client_reason(client, response.results[0].error_code,
-                                     response.results[0].error_message));
-    return &response.results[0];
-}
-
-static json_t *partition_json(const partition_view *partition)
-{
-    json_t *replicas = json_array(), *isr = json_array();
-    for (int32_t i = 0; i < partition->replica_nodes_count; i++)
-        json_array_append_new(replicas, json_integer(partition->replica_nodes[i]));
-    for (int32_t i = 0; i < partition->isr_nodes_count; i++)
-        json_array_append_new(isr, json_integer(partition->isr_nodes[i]));
-    return json_pack("{s:i,s:i,s:o,s:o}", "partition", partition->partition_index, "leader",
-                     partition->leader_id, "replicas", replicas, "isr", isr);
-}
-
-static bool is_shown(const struct topics_options *options, const partition_view *partition)
-{
-    if (options->under_replicated && partition->isr_nodes_count >= partition->replica_nodes_count)
-        return false;
-    return !options->unavailable || partition->leader_id < 0;
-}
-
-static void print_partition(struct slice topic, const partition_view *partition)
-{
-    printf("\tTopic: %.*s\tPartition: %" PRId32 "\tLeader: ", SLICE_ARG(topic),
-           partition->partition_index);
-    if (partition->leader_id < 0)
-        printf("none");
+    if (options->json)
+        cli_json_print(names);
     else
-        printf("%" PRId32, partition->leader_id);
-    print_ids("Replicas", partition->replica_nodes, partition->replica_nodes_count);
-    print_ids("Isr", partition->isr_nodes, partition->isr_nodes_count);
-    printf("\tElr: N/A\tLastKnownElr: N/A\n");
-}
-
-static void
-print_topic_line(const topic_view *topic,
-                 const struct describe_configs_response_describe_configs_result *configs)
-{
-    char id[UUID_TEXT_SIZE];
-    uuid_text(topic->topic_id, id);
-    printf("Topic: %.*s\tTopicId: %s\tPartitionCount: %" PRId32 "\tReplicationFactor: %" PRId32
-           "\tConfigs: ",
-           SLICE_ARG(topic->name), id, topic->partitions_count,
-           topic->partitions_count ? topic->partitions[0].replica_nodes_count : 0);
-    bool is_first = true;
-    for (int32_t i = 0; i < configs->configs_count; i++) {
-        if (configs->configs[i].config_source == SOURCE_IS_DEFAULT)
-            continue;
-        printf("%s%.*s=%.*s", is_first ? "" : ",", SLICE_ARG(configs->configs[i].name),
-               SLICE_ARG(configs->configs[i].value));
-        is_first = false;
-    }
-    printf("\n");
-}
-
-static bool has_overrides(const struct describe_configs_response_describe_configs_result *configs)
-{
-    for (int32_t i = 0; i < configs->configs_count; i++) {
-        if (configs->configs[i].config_source == SOURCE_OVERRIDDEN)
-            return true;
-    }
-    return false;
-}
-
-static json_t *topic_json(const topic_view *topic,
-                          const struct describe_configs_response_describe_configs_result *configs)
-{
-    char id[UUID_TEXT_SIZE];
-    json_t *partitions = json_array(), *settings = json_object();
-    uuid_text(topic->topic_id, id);
-    for (int32_t p = 0; p < topic->partitions_count; p++)
-        json_array_append_new(partitions, partition_json(&topic->partitions[p]));
-    for (int32_t i = 0; i < configs->configs_count; i++) {
-        OWNED_MEM char *name = slice_dup(configs->configs[i].name);
-        if (configs->configs[i].config_source != SOURCE_IS_DEFAULT)
-            json_object_set_new(settings, name,
-                                json_stringn((const char *)configs->configs[i].value.data,
-                                             configs->configs[i].value.size));
-    }
-    return json_pack("{s:s%,s:s,s:o,s:o}", "topic", topic->name.data, topic->name.size, "id", id,
-                     "partitions", partitions, "configs", settings);
-}
-
-static int describe(struct client *client, const struct topics_options *options)
-{
-    topic_view **topics;
-    int32_t count = pick_topics(client, options, &topics);
-    bool only_some = options->under_replicated || options->unavailable;
-    json_t *all = json_array();
-    for (int32_t i = 0; i < count; i++) {
-        topic_view *topic = topics[i];
-        const struct describe_configs_response_describe_configs_result *configs =
-            read_topic_configs(client, topic->name);
-        if (options->with_overrides && !has_overrides(configs))
-            continue;
-        qsort(topic->partitions, (size_t)topic->partitions_count, sizeof(partition_view),
-              compare_partitions);
-        if (options->json) {
-            json_array_append_new(all, topic_json(topic, configs));
-            continue;
-        }
-        if (!only_some)
-            print_topic_line(topic, configs);
-        for (int32_t p = 0; !options->with_overrides && p < topic->partitions_count; p++) {
-            if (is_shown(options, &topic->partitions[p]))
-                print_partition(topic->name, &topic->partitions[p]);
-        }
-    }
-    if (options->json) {
-        json_dumpf(all, stdout, JSON_COMPACT);
-        printf("\n");
-    }
-    json_decref(all);
+        json_decref(names);
+    if (count == 0 && !options->json)
+        printf("\n"); /* as kafka-topics.sh does */
     return 0;
+}
+
+/* The replicas of the new partitions: --replica-assignment tells those of the old ones too. */
+static void read_new_assignment(struct client *client, const struct topics_options *options,
+                                int32_t existing,
+                                struct create_partitions_request_create_partitions_topic *topic)
+{
+    struct texts parts = texts_split(options->assignment);
+    topic->assignments_count = parts.count > existing ? parts.count - existing : 0;
+    topic->assignments = arena_new_array(
+        client_arena(client), struct create_partitions_request_create_partitions_assignment,
+        topic->assignments_count + 1);
+    for (int32_t i = 0; i < topic->assignments_count; i++) {
+        create_partitions_request_create_partitions_assignment_init(&topic->assignments[i]);
+        topic->assignments[i].broker_ids_count =
+            read_replicas(client, parts.items[existing + i], &topic->assignments[i].broker_ids);
+    }
+}
+
+/* One topic after another has it when the command returns; the first that refuses ends it. */
+static void print_changed(const struct topics_options *options, topic_view *const *topics,
+                          int32_t count, const char *key, json_int_t value)
+{
+    if (!options->json)
+        return;
+    json_t *all = json_array();
+    for (int32_t i = 0; i < count; i++)
+        json_array_append_new(
+            all, json_pack("{s:o,s:I}", "topic", cli_json_text(topics[i]->name), key, value));
+    cli_json_print(all);
+}
+
+static void add_partitions(struct client *client, const struct topics_options *options,
+                           const topic_view *picked)
+{
+    struct create_partitions_request_create_partitions_topic topic;
+    struct create_partitions_request request;
+    struct create_partitions_response response;
+    int attempts = 0;
+    create_partitions_request_create_partitions_topic_init(&topic);
+    create_partitions_request_init(&request);
+    topic.name = picked->name;
+    topic.count = (int32_t)options->partitions;
+    topic.assignments_count = -1;
+    if (options->assignment)
+        read_new_assignment(client, options, picked->partitions_count, &topic);
+    request.topics = &topic;
+    request.topics_count = 1;
+    request.timeout_ms = TIMEOUT_MS;
+    do {
+        cli_check(
+            client_call(client, CLIENT_CONTROLLER, API_CREATE_PARTITIONS, &request, &response));
+        if (response.results_count != 1)
+            cli_fail("the answer does not name the topic");
+    } while (client_retries(client, response.results[0].error_code, &attempts));
+    if (response.results[0].error_code)
+        cli_fail(COMMAND_FAILED "%s", client_reason(client, response.results[0].error_code,
+                                                    response.results[0].error_message));
 }
 
 static int alter(struct client *client, const struct topics_options *options)
 {
     topic_view **topics;
-    int32_t count = pick_topics(client, options, &topics);
-    if (options->partitions < 1)
-        cli_fail("--alter needs --partitions");
-    for (int32_t i = 0; i < count; i++) {
-        struct create_partitions_request_create_partitions_topic topic;
-        struct create_partitions_request request;
-        struct create_partitions_response response;
-        create_partitions_request_create_partitions_topic_init(&topic);
-        create_partitions_request_init(&request);
-        topic.name = topics[i]->name;
-        topic.count = (int32_t)options->partitions;
-        topic.assignments_count = -1;
-        request.topics = &topic;
-        request.topics_count = 1;
-        request.timeout_ms = TIMEOUT_MS;
-        int attempts = 0;
-        do {
-            cli_check(
-                client_call(client, CLIENT_CONTROLLER, API_CREATE_PARTITIONS, &request, &response));
-        } while (response.results_count == 1 &&
-                 client_retries(client, response.results[0].error_code, &attempts));
-        if (response.results_count != 1 || response.results[0].error_code)
-            cli_fail("Error while executing topic command : %s",
-                     response.results_count == 1
-                         ? client_reason(client, response.results[0].error_code,
-                                         response.results[0].error_message)
-                         : "the answer does not name the topic");
-    }
+    int32_t count = topics_pick(client, options, &topics);
+    for (int32_t i = 0; i < count; i++)
+        add_partitions(client, options, topics[i]);
+    print_changed(options, topics, count, "partitions", options->partitions);
     return 0;
+}
+
+static void delete_topic(struct client *client, const topic_view *topic, int16_t api_version)
+{
+    struct delete_topics_request_delete_topic_state state;
+    struct delete_topics_request request;
+    struct delete_topics_response response;
+    int attempts = 0;
+    delete_topics_request_delete_topic_state_init(&state);
+    delete_topics_request_init(&request);
+    state.name = topic->name;
+    if (api_version >= 6) {
+        request.topics = &state;
+        request.topics_count = 1;
+    } else {
+        request.topic_names = &state.name;
+        request.topic_names_count = 1;
+    }
+    request.timeout_ms = TIMEOUT_MS;
+    do {
+        cli_check(client_call(client, CLIENT_CONTROLLER, API_DELETE_TOPICS, &request, &response));
+        if (response.responses_count != 1)
+            cli_fail("the answer does not name the topic");
+    } while (client_retries(client, response.responses[0].error_code, &attempts));
+    if (response.responses[0].error_code)
+        cli_fail(COMMAND_FAILED "%s", client_reason(client, response.responses[0].error_code,
+                                                    response.responses[0].error_message));
 }
 
 static int delete_topics(struct client *client, const struct topics_options *options)
 {
     topic_view **topics;
     int16_t api_version;
-    int32_t count = pick_topics(client, options, &topics);
+    int32_t count = topics_pick(client, options, &topics);
     cli_check(client_version(client, CLIENT_CONTROLLER, API_DELETE_TOPICS, &api_version));
-    for (int32_t i = 0; i < count; i++) {
-        struct delete_topics_request_delete_topic_state state;
-        struct delete_topics_request request;
-        struct delete_topics_response response;
-        delete_topics_request_delete_topic_state_init(&state);
-        delete_topics_request_init(&request);
-        state.name = topics[i]->name;
-        if (api_version >= 6) {
-            request.topics = &state;
-            request.topics_count = 1;
-        } else {
-            request.topic_names = &state.name;
-            request.topic_names_count = 1;
-        }
-        request.timeout_ms = TIMEOUT_MS;
-        int attempts = 0;
-        do {
-            cli_check(
-                client_call(client, CLIENT_CONTROLLER, API_DELETE_TOPICS, &request, &response));
-        } while (response.responses_count == 1 &&
-                 client_retries(client, response.responses[0].error_code, &attempts));
-        if (response.responses_count != 1 || response.responses[0].error_code)
-            cli_fail("Error while executing topic command : %s",
-                     response.responses_count == 1
-                         ? client_reason(client, response.responses[0].error_code,
-                                         response.responses[0].error_message)
-                         : "the answer does not name the topic");
-    }
+    for (int32_t i = 0; i < count; i++)
+        delete_topic(client, topics[i], api_version);
+    print_changed(options, topics, count, "deleted", 1);
     return 0;
 }
 
-static void check_options(const struct topics_options *options)
+static void check_create(const struct topics_options *o)
 {
-    int actions = options->create + options->list + options->describe + options->alter +
-                  options->delete_topics;
-    if (actions != 1)
-        cli_fail("name exactly one of --create, --list, --describe, --alter and --delete");
-    if (!options->bootstrap)
-        cli_fail("--bootstrap-server is missing");
-    if (!options->topic && !options->list && !options->describe)
-        cli_fail("--topic is missing");
+    if (o->assignment && o->partitions != -1)
+        cli_fail("Option \"[replica-assignment]\" can't be used with option \"[partitions]\"");
+    if (o->assignment && o->replication_factor != -1)
+        cli_fail(
+            "Option \"[replica-assignment]\" can't be used with option \"[replication-factor]\"");
+    if (o->partitions != -1 && o->partitions < 1)
+        cli_fail(COMMAND_FAILED "The partitions must be greater than 0");
+    if (o->replication_factor != -1 &&
+        (o->replication_factor < 1 || o->replication_factor > REPLICAS_MAX))
+        cli_fail(COMMAND_FAILED "The replication factor must be between 1 and %d inclusive",
+                 REPLICAS_MAX);
+}
+
+static void check_alter(const struct topics_options *o)
+{
+    if (o->configs.count > 0)
+        cli_fail("Option combination \"[[bootstrap-server], [config]]\" can't be used with option "
+                 "\"[alter]\": stoker configs changes settings");
+    if (o->partitions == -1)
+        cli_fail("Missing required argument \"[partitions]\"");
+}
+
+static void check_options(const struct topics_options *o)
+{
+    if (o->create + o->list + o->describe + o->alter + o->delete_topics != 1)
+        cli_fail("Command must include exactly one action: --list, --describe, --create, --alter "
+                 "or --delete");
+    if (!o->bootstrap)
+        cli_fail("Missing required argument \"[bootstrap-server]\"");
+    if (!o->topic && !o->list && !o->describe)
+        cli_fail("Missing required argument \"[topic]\"");
+    if (o->topic_id && !o->describe)
+        cli_fail("--topic-id goes with --describe");
+    if (o->create)
+        check_create(o);
+    if (o->alter)
+        check_alter(o);
+    if (o->delete_config)
+        cli_fail("--delete-config changes nothing here: stoker configs --delete-config does");
 }
 
 int cmd_topics(int argc, char **argv)
@@ -420,17 +366,27 @@ int cmd_topics(int argc, char **argv)
          "replicas of a partition"},
         {"--replica-assignment", OPTION_TEXT, &o.assignment, "1:2,2:3",
          "brokers of each partition"},
+        {"--partition-size-limit-per-response", OPTION_INT, &o.response_partition_limit, "COUNT",
+         "taken for kafka-topics.sh's sake; answers are read whole"},
         {"--config", OPTION_MANY, &o.configs, "NAME=VALUE", "a setting of the new topic"},
         {"--if-exists", OPTION_FLAG, &o.if_exists, NULL, "no error where the topic is not there"},
         {"--if-not-exists", OPTION_FLAG, &o.if_not_exists, NULL,
          "no error where the topic is there"},
+        {"--delete-config", OPTION_TEXT, &o.delete_config, "NAME",
+         "refused, as by kafka-topics.sh: stoker configs removes settings"},
+        {"--topic-id", OPTION_TEXT, &o.topic_id, "ID", "with --describe: the topic of this id"},
         {"--exclude-internal", OPTION_FLAG, &o.exclude_internal, NULL, "leave out internal topics"},
-        {"--under-replicated-partitions", OPTION_FLAG, &o.under_replicated, NULL, "only these"},
+        {"--under-replicated-partitions", OPTION_FLAG, &o.under_replicated, NULL,
+         "only those whose ISR lacks a replica"},
+        {"--under-min-isr-partitions", OPTION_FLAG, &o.under_min_isr, NULL,
+         "only those whose ISR is below min.insync.replicas"},
+        {"--at-min-isr-partitions", OPTION_FLAG, &o.at_min_isr, NULL,
+         "only those whose ISR is just min.insync.replicas"},
         {"--unavailable-partitions", OPTION_FLAG, &o.unavailable, NULL,
          "only those without leader"},
         {"--topics-with-overrides", OPTION_FLAG, &o.with_overrides, NULL,
          "only topics with settings"},
-        {"--json", OPTION_FLAG, &o.json, NULL, "print JSON (--list, --describe)"},
+        {"--json", OPTION_FLAG, &o.json, NULL, "print JSON"},
     };
     cli_parse("topics", rows, ARRAY_SIZE(rows), argc, argv, NULL);
     check_options(&o);
@@ -441,6 +397,6 @@ int cmd_topics(int argc, char **argv)
     if (o.list)
         return list(client, &o);
     if (o.describe)
-        return describe(client, &o);
+        return topics_describe(client, &o);
     return o.alter ? alter(client, &o) : delete_topics(client, &o);
 }

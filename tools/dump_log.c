@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "broker/record/record.h"
+#include "tools/cli.h"
 
 #define MARKER_ABORT  0
 #define MARKER_COMMIT 1
@@ -53,6 +54,30 @@ static void print_batch(struct dump *dump, const uint8_t *batch, const struct ba
             " magic: %d compresscodec: %s crc: %" PRIu32 " isvalid: %s\n",
             position, timestamp_type(info), info->max_timestamp, info->size_bytes, info->magic,
             codec ? codec : "unknown", crc, batch_crc_is_right(batch) ? "true" : "false");
+}
+
+static json_t *batch_json(const uint8_t *batch, const struct batch_info *info, int64_t position)
+{
+    const char *codec = codec_names[info->attributes & BATCH_CODEC_MASK];
+    json_t *row = json_pack(
+        "{s:s,s:I,s:I,s:I,s:I,s:i,s:s,s:s,s:I,s:b}", "kind", "batch", "lastOffset",
+        (json_int_t)info->last_offset, "position", (json_int_t)position, "size",
+        (json_int_t)info->size_bytes, "timestamp", (json_int_t)info->max_timestamp, "magic",
+        info->magic, "timestampType", timestamp_type(info), "codec", codec ? codec : "unknown",
+        "crc",
+        (json_int_t)(info->magic >= 2 ? batch_crc(batch) : get_be32(batch + BATCH_PREFIX_SIZE)),
+        "isValid", batch_crc_is_right(batch));
+    if (info->magic < 2)
+        return row;
+    json_t *more = json_pack(
+        "{s:I,s:i,s:i,s:i,s:I,s:i,s:i,s:b,s:b}", "baseOffset", (json_int_t)info->base_offset,
+        "count", info->record_count, "baseSequence", info->base_sequence, "lastSequence",
+        batch_last_sequence(batch), "producerId", (json_int_t)info->producer_id, "producerEpoch",
+        info->producer_epoch, "partitionLeaderEpoch", info->leader_epoch, "isTransactional",
+        batch_is_transactional(batch), "isControl", batch_is_control(batch));
+    json_object_update(row, more);
+    json_decref(more);
+    return row;
 }
 
 struct record_walk {
@@ -127,11 +152,48 @@ static void print_control(FILE *out, const struct record *record)
         fprintf(out, " controlType: UNKNOWN(%d)", type);
 }
 
+static json_t *headers_json(const struct record *record)
+{
+    struct record_header header;
+    size_t position = 0;
+    json_t *headers = json_array();
+    while (record_headers_next(record, &position, &header))
+        json_array_append_new(headers, json_pack("{s:o,s:o}", "key", cli_json_text(header.key),
+                                                 "value", cli_json_text(header.value)));
+    return headers;
+}
+
+static json_t *record_json(const struct record_walk *walk, const struct record *record)
+{
+    const struct batch_info *info = walk->info;
+    int64_t timestamp =
+        info->attributes & BATCH_LOG_APPEND_TIME ? info->max_timestamp : record->timestamp_ms;
+    json_t *row = json_pack(
+        "{s:s,s:I,s:I,s:i,s:i,s:i}", "kind", "record", "offset", (json_int_t)record->offset,
+        "timestamp", (json_int_t)timestamp, "keySize", size_of(record->key), "valueSize",
+        size_of(record->value), "sequence",
+        info->base_sequence < 0 ? NO_SEQUENCE
+                                : sequence_add(info->base_sequence, record->offset_delta));
+    if (batch_is_control(walk->batch)) {
+        int type = record->key.size >= 4 ? (int16_t)get_be16(record->key.data + 2) : -1;
+        json_object_set_new(row, "controlType", json_integer(type));
+    } else if (walk->dump->options.print_data) {
+        json_object_set_new(row, "key", cli_json_text(record->key));
+        json_object_set_new(row, "value", cli_json_text(record->value));
+        json_object_set_new(row, "headers", headers_json(record));
+    }
+    return row;
+}
+
 static void print_record(struct record_walk *walk, const struct record *record)
 {
     struct dump *dump = walk->dump;
     const struct batch_info *info = walk->info;
     note_offset(walk, record->offset);
+    if (dump->options.json) {
+        dump_row(dump, record_json(walk, record));
+        return;
+    }
     if (!dump->options.skip_metadata) {
         int32_t sequence = info->base_sequence < 0
                                ? NO_SEQUENCE
@@ -157,6 +219,18 @@ static enum err print_legacy(void *context, const struct legacy_message *message
     struct record_walk *walk = context;
     struct dump *dump = walk->dump;
     note_offset(walk, message->offset);
+    if (dump->options.json) {
+        json_t *row =
+            json_pack("{s:s,s:I,s:I,s:i,s:i}", "kind", "record", "offset",
+                      (json_int_t)message->offset, "timestamp", (json_int_t)message->timestamp_ms,
+                      "keySize", size_of(message->key), "valueSize", size_of(message->value));
+        if (dump->options.print_data) {
+            json_object_set_new(row, "key", cli_json_text(message->key));
+            json_object_set_new(row, "value", cli_json_text(message->value));
+        }
+        dump_row(dump, row);
+        return ERR_OK;
+    }
     if (!dump->options.skip_metadata) {
         fprintf(dump->out, "| offset: %" PRId64 " %s: %" PRId64 " keySize: %d valueSize: %d",
                 message->offset, timestamp_type(walk->info), message->timestamp_ms,
@@ -247,7 +321,8 @@ enum err dump_log(struct dump *dump, const char *path)
         e = mapped_open(path, &file);
     if (e)
         return e;
-    fprintf(dump->out, "Log starting offset: %" PRId64 "\n", base_offset);
+    if (!dump->options.json)
+        fprintf(dump->out, "Log starting offset: %" PRId64 "\n", base_offset);
     bool is_cut = (uint64_t)dump->options.max_bytes < file.bytes.size;
     struct slice rest = file.bytes;
     if (is_cut)
@@ -256,7 +331,10 @@ enum err dump_log(struct dump *dump, const char *path)
     while (!e && !(e = dump_next_batch(rest, &info))) {
         walk.batch = rest.data;
         walk.info = &info;
-        print_batch(dump, rest.data, &info, position);
+        if (dump->options.json)
+            dump_row(dump, batch_json(rest.data, &info, position));
+        else
+            print_batch(dump, rest.data, &info, position);
         if (dump->options.deep)
             e = print_records(&walk);
         position += info.size_bytes;
@@ -264,7 +342,10 @@ enum err dump_log(struct dump *dump, const char *path)
     }
     if (e == ERR_NOT_FOUND)
         e = ERR_OK;
-    if (!e && rest.size > 0 && !is_cut)
+    if (!e && rest.size > 0 && !is_cut && dump->options.json)
+        dump_row(dump, json_pack("{s:s,s:I}", "note", "invalid bytes at the end", "size",
+                                 (json_int_t)rest.size));
+    else if (!e && rest.size > 0 && !is_cut)
         fprintf(dump->out, "Found %zu invalid bytes at the end of %s\n", rest.size, name_of(path));
     mapped_close(&file);
     return err_wrap(e, "%s at position %" PRId64, path, position);

@@ -2,6 +2,7 @@
  * format, so that scripts which read those read these). */
 #pragma once
 
+#include <jansson.h>
 #include <stdio.h>
 
 #include "broker/base/buf.h"
@@ -14,6 +15,7 @@ struct dump_options {
     bool sanity_only;   /* of indexes: only what the broker checks when it starts */
     bool verify_only;   /* of indexes: only what does not fit the log */
     bool skip_metadata; /* of records: only keys and values */
+    bool json;          /* a line of JSON for each batch, record and entry */
     int64_t max_bytes;  /* of a .log */
 };
 
@@ -21,6 +23,7 @@ struct dump_options {
 struct dump {
     struct dump_options options;
     FILE *out;
+    const char *path; /* the file at hand */
     struct buf index_mismatches, time_mismatches, gaps;
 };
 
@@ -34,7 +37,7 @@ MUST_USE enum err dump_file(struct dump *dump, const char *path);
 /* The summary of what did not fit. */
 void dump_summary(const struct dump *dump, FILE *out);
 
-/* --- for dump_log.c and dump_index.c --- */
+/* --- for the printers: dump_log.c, dump_index.c, dump_state.c --- */
 
 /* The whole file, borrowed from the page cache; empty files give an empty slice. */
 struct mapped {
@@ -54,6 +57,11 @@ MUST_USE enum err dump_time_index(struct dump *dump, const char *path);
 MUST_USE enum err dump_txn_index(struct dump *dump, const char *path);
 MUST_USE enum err dump_snapshot(struct dump *dump, const char *path);
 MUST_USE enum err dump_epochs(struct dump *dump, const char *path);
+
+/* One line of JSON, with the name of the file; frees the row. */
+void dump_row(const struct dump *dump, json_t *row);
+/* "PATH WHAT." as a line or as JSON. */
+void dump_says(const struct dump *dump, const char *path, const char *what);
 
 /* The largest timestamp of the batch's records. */
 MUST_USE enum err dump_max_timestamp(const uint8_t *batch, int64_t *ret_timestamp);

@@ -7,9 +7,9 @@
 
 static int help(FILE *out)
 {
-    fprintf(out,
-            "stoker: work with a cluster of Kafka-compatible brokers\n\n"
-            "Usage: stoker COMMAND [OPTION]…    stoker COMMAND --help tells more\n\nCommands:\n");
+    fprintf(out, "stoker: work with a cluster of Kafka-compatible brokers\n\n"
+                 "Usage: stoker COMMAND [OPTION]…    stoker COMMAND --help tells more\n"
+                 "       stoker --version\n\nCommands:\n");
     for (const struct command *command = commands; command->name; command++)
         fprintf(out, "  %-22s %s\n", command->name, command->summary);
     return out == stdout ? 0 : 1;
@@ -21,6 +21,8 @@ int main(int argc, char **argv)
         return help(stderr);
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
         return help(stdout);
+    if (strcmp(argv[1], "--version") == 0)
+        return printf("stoker %s (Kafka 3.9)\n", STOKER_VERSION) < 0;
     for (const struct command *command = commands; command->name; command++) {
         if (strcmp(command->name, argv[1]) == 0)
             return command->run(argc - 1, argv + 1);

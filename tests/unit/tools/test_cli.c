@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "broker/base/mem.h"
 #include "tools/cli.h"
 #include "tools/commands.h"
 
@@ -110,7 +111,44 @@ static void test_mistakes_end_with_1_and_help_with_0_and_nothing_leaks(void **st
     assert_int_equal(STATUS("--text"), 1);
     assert_int_equal(STATUS("--number", "ten"), 1);
     assert_int_equal(STATUS("--number", "99999999999999999999"), 1);
-    assert_int_equal(STATUS("--fla"), 1);
+    assert_int_equal(STATUS("--version"), 0);
+    assert_int_equal(STATUS("-flag"), 7); /* a word, not an option */
+}
+
+static void test_a_name_cut_short_is_taken_where_no_other_begins_so(void **state)
+{
+    (void)state;
+    assert_true(PARSE("--fl").flag);
+    assert_string_equal(PARSE("--te=x").text, "x");
+    assert_int_equal(STATUS("--"), 1);
+    assert_int_equal(STATUS("--flagg"), 1);
+    char *words[] = {"topics", "--the"};
+    bool this = false, that = false;
+    const struct option_row rows[] = {
+        {"--the", OPTION_FLAG, &this, NULL, "begins the other"},
+        {"--then", OPTION_FLAG, &that, NULL, "begins with it"},
+    };
+    cli_parse("topics", rows, ARRAY_SIZE(rows), ARRAY_SIZE(words), words, NULL);
+    assert_true(this && !that);
+}
+
+static void assert_json(struct slice text, const char *wanted)
+{
+    json_t *json = cli_json_text(text);
+    OWNED_MEM char *printed = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
+    assert_string_equal(printed, wanted);
+    json_decref(json);
+}
+
+static void test_a_text_is_json_and_what_is_none_is_base64(void **state)
+{
+    (void)state;
+    assert_json(SLICE_LITERAL("a \"b\""), "\"a \\\"b\\\"\"");
+    assert_json(SLICE_LITERAL(""), "\"\"");
+    assert_json(SLICE_NULL, "null");
+    assert_json(SLICE_LITERAL("\xff"), "{\"base64\":\"/w==\"}");
+    assert_json(SLICE_LITERAL("\xff\xfe"), "{\"base64\":\"//4=\"}");
+    assert_json(SLICE_LITERAL("\xff\xfe\x41\x42"), "{\"base64\":\"//5BQg==\"}");
 }
 
 static void test_every_command_tells_what_it_is(void **state)
@@ -131,6 +169,8 @@ int main(void)
         cmocka_unit_test(test_a_value_that_may_be_left_out_is_empty_before_another_option),
         cmocka_unit_test(test_lists_split_at_commas_and_keep_their_order_however_many),
         cmocka_unit_test(test_mistakes_end_with_1_and_help_with_0_and_nothing_leaks),
+        cmocka_unit_test(test_a_name_cut_short_is_taken_where_no_other_begins_so),
+        cmocka_unit_test(test_a_text_is_json_and_what_is_none_is_base64),
         cmocka_unit_test(test_every_command_tells_what_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
