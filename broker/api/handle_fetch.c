@@ -89,7 +89,8 @@ static void read_and_decide(struct request *request)
             }
             return;
         }
-        fetch_wait_register(wait, read_and_decide);
+        if (!wait->is_registered) /* else something moved: read once more */
+            fetch_wait_register(wait, read_and_decide);
     }
 }
 

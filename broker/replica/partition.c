@@ -119,6 +119,7 @@ void partition_tell_everyone(struct partition *partition)
 void partition_wait_fetch(struct partition *partition, struct partition_waiter *waiter)
 {
     LOCK_SCOPE(&partition->lock);
+    assert(!list_is_linked(&waiter->node)); /* twice would cut off those behind it */
     list_push_back(&partition->fetch_waiters, &waiter->node);
 }
 

@@ -44,16 +44,15 @@ static bool all_have_ids(const struct list_node *changes)
     return true;
 }
 
-static void fill_partition(struct arena *arena, const struct isr_change *change,
-                           struct alter_partition_request_partition_data *ret)
+/* The members, with broker epochs from version 3 on. */
+static void fill_isr(struct arena *arena, const struct isr_change *change, int16_t version,
+                     struct alter_partition_request_partition_data *ret)
 {
-    alter_partition_request_partition_data_init(ret);
-    ret->partition_index = partition_id(change->partition);
-    ret->leader_epoch = change->leader_epoch;
-    ret->partition_epoch = change->partition_epoch;
-    ret->leader_recovery_state = change->recovery_state;
-    ret->new_isr = change->isr;
-    ret->new_isr_count = change->isr_count;
+    if (version < VERSION) {
+        ret->new_isr = change->isr;
+        ret->new_isr_count = change->isr_count;
+        return;
+    }
     ret->new_isr_with_epochs_count = change->isr_count;
     ret->new_isr_with_epochs =
         arena_new_array(arena, struct alter_partition_request_broker_state, change->isr_count + 1);
@@ -62,6 +61,18 @@ static void fill_partition(struct arena *arena, const struct isr_change *change,
         ret->new_isr_with_epochs[i].broker_id = change->isr[i];
         ret->new_isr_with_epochs[i].broker_epoch = NO_BROKER_EPOCH;
     }
+}
+
+static void fill_partition(struct arena *arena, const struct isr_change *change, int16_t version,
+                           struct alter_partition_request_partition_data *ret)
+{
+    alter_partition_request_partition_data_init(ret);
+    ret->partition_index = partition_id(change->partition);
+    ret->leader_epoch = change->leader_epoch;
+    ret->partition_epoch = change->partition_epoch;
+    if (version > VERSION_BY_NAME)
+        ret->leader_recovery_state = change->recovery_state;
+    fill_isr(arena, change, version, ret);
 }
 
 /* Changes of the same topic that follow one another share an entry. */
@@ -84,12 +95,14 @@ static void fill_request(struct isr_request *all)
             struct alter_partition_request_topic_data *topic =
                 &request->topics[request->topics_count++];
             alter_partition_request_topic_data_init(topic);
-            topic->topic_name = slice_str(name);
-            topic->topic_id = change->topic_id;
+            if (all->ask.api_version == VERSION_BY_NAME)
+                topic->topic_name = slice_str(name);
+            else
+                topic->topic_id = change->topic_id;
             topic->partitions = partitions;
             last = name;
         }
-        fill_partition(arena, change, partitions++);
+        fill_partition(arena, change, all->ask.api_version, partitions++);
         request->topics[request->topics_count - 1].partitions_count++;
     }
 }
@@ -283,5 +296,8 @@ void isr_sender_free(struct isr_sender *sender)
     for (struct list_node *node; (node = list_pop_front(&sender->waiting));)
         isr_change_free(list_entry(node, struct isr_change, node));
     request_free(sender->under_way);
+    struct timers *timers = control_thread_timers(sender->server->control);
+    timer_cancel(timers, &sender->retry_timer);
+    timer_cancel(timers, &sender->shrink_timer);
     free(sender);
 }
