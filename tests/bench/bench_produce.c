@@ -1,25 +1,35 @@
 /* Load on a broker: RECORDS records of SIZE bytes with acks=all, as fast as it takes them or at
- * RATE records a second (0: no limit). Values are not copied and reports are asked for failures
- * only, unless paced, so that the client takes little of the machine that the broker runs on.
+ * RATE records a second (0: no limit). SIGTERM ends the load early and in order. Values are not
+ * copied and reports are asked for failures only, unless paced, so that the client takes little of
+ * the machine that the broker runs on.
  *
  *     bench_produce ADDRESS TOPIC RECORDS SIZE RATE [NAME=VALUE…]
  *
  * Prints acknowledged, errors, seconds, and when paced the percentiles of produce to report. */
-#include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <time.h>
 
 #include "tests/bench/client.h"
 
-#define POLL_MS  5
-#define FLUSH_MS 300000
+#define POLL_MS    5
+#define FLUSH_MS   300000
+#define POLL_EVERY 1000
+
+static volatile sig_atomic_t is_told_to_end;
+
+static void on_term(int number)
+{
+    (void)number;
+    is_told_to_end = 1;
+}
 
 struct load {
     rd_kafka_t *client;
     const char *topic;
     char *payload;
     size_t size;
-    long records, rate;
+    long records, rate, sent;
     long errors;
     struct latencies latencies;
 };
@@ -63,16 +73,16 @@ static void run(struct load *load)
     rd_kafka_topic_t *topic = rd_kafka_topic_new(load->client, load->topic, NULL);
     bench_partitions(load->client, load->topic); /* connected, and the topic known */
     int64_t began_us = bench_now_us();
-    for (long i = 0; i < load->records; i++) {
+    for (; load->sent < load->records && !is_told_to_end; load->sent++) {
         if (load->rate)
-            pace(load, began_us, i);
+            pace(load, began_us, load->sent);
         send_one(load, topic);
-        if (i % 1000 == 0)
+        if (load->sent % POLL_EVERY == 0)
             rd_kafka_poll(load->client, 0);
     }
     if (rd_kafka_flush(load->client, FLUSH_MS))
         bench_fail("%d records were not acknowledged in time", rd_kafka_outq_len(load->client));
-    printf("acknowledged=%ld errors=%ld seconds=%.3f", load->records - load->errors, load->errors,
+    printf("acknowledged=%ld errors=%ld seconds=%.3f", load->sent - load->errors, load->errors,
            (double)(bench_now_us() - began_us) / 1e6);
     if (load->rate)
         latencies_print(&load->latencies);
@@ -89,6 +99,7 @@ int main(int argc, char **argv)
                         .size = (size_t)bench_number(argv[4]),
                         .rate = bench_number(argv[5])};
     load.payload = bench_payload(load.size);
+    signal(SIGTERM, on_term);
     rd_kafka_conf_t *conf = bench_conf(argv[1], argv + 6, argc - 6);
     bench_set(conf, "acks", "all");
     bench_set(conf, "delivery.report.only.error", load.rate ? "false" : "true");

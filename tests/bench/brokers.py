@@ -34,6 +34,11 @@ class Failed(Exception):
     pass
 
 
+def numbers(line):
+    """What a load program printed: key=value …"""
+    return {key: float(value) for key, value in (pair.split("=", 1) for pair in line.split())}
+
+
 class Place:
     """Where a bench works: a folder, a ZooKeeper, and the programs."""
 
@@ -63,7 +68,7 @@ class Place:
         if done.returncode:
             raise Failed("%s %s ended with %d: %s" % (name, " ".join(map(str, arguments)), done.returncode,
                                                       (done.stderr or done.stdout).strip()[-600:]))
-        return {k: float(v) for k, v in (pair.split("=", 1) for pair in done.stdout.split())}
+        return numbers(done.stdout)
 
     def start(self, program, *arguments):
         """A load program beside others; its output is in .stdout."""
