@@ -209,13 +209,24 @@ static void pause_ms(int64_t ms)
     nanosleep(&time, NULL);
 }
 
+/* Nobody is left who could take what we lead: asking again would only cost time. */
+static bool is_alone(struct server *server)
+{
+    struct metadata_cache *cache = server->broker.metadata_cache;
+    int32_t count;
+    metadata_cache_lock(cache);
+    metadata_brokers(cache, &count);
+    metadata_cache_unlock(cache);
+    return count <= 1;
+}
+
 void server_controlled_shutdown(struct server *server)
 {
     const struct config *config = config_now(server->live);
     if (!config->controlled_shutdown_enable || server->broker_epoch < 0)
         return;
     for (int32_t i = 0; i < config->controlled_shutdown_max_retries; i++) {
-        if (ask_to_leave(server))
+        if (ask_to_leave(server) || is_alone(server))
             return;
         if (i + 1 < config->controlled_shutdown_max_retries)
             pause_ms(config->controlled_shutdown_retry_backoff_ms);
