@@ -1,9 +1,9 @@
 # Load programs for tests/bench/compare, and what the parts cost alone.
 add_library(bench_client STATIC ${CMAKE_CURRENT_LIST_DIR}/client.c)
 target_include_directories(bench_client PUBLIC ${CMAKE_SOURCE_DIR})
-target_link_libraries(bench_client PUBLIC base PkgConfig::RDKAFKA PkgConfig::JANSSON)
+target_link_libraries(bench_client PUBLIC record base PkgConfig::RDKAFKA PkgConfig::JANSSON)
 
-foreach(name bench_produce bench_consume bench_round_trip bench_sendfile bench_await)
+foreach(name bench_produce bench_consume bench_round_trip bench_sendfile bench_await bench_requests)
   add_executable(${name} ${CMAKE_CURRENT_LIST_DIR}/${name}.c)
   target_link_libraries(${name} PRIVATE bench_client)
   list(APPEND BENCH_PROGRAMS ${name})
