@@ -178,6 +178,9 @@ int32_t log_epoch_for_offset(struct log *log, int64_t offset); /* NO_LEADER_EPOC
 void log_epoch_end(struct log *log, int32_t leader_epoch, int32_t *ret_epoch,
                    int64_t *ret_end_offset);
 
+/* Whether the producer has a transaction open here (its marker has not come yet). */
+bool log_has_open_txn(struct log *log, int64_t producer_id);
+
 /* DescribeProducers. In the arena. */
 struct producer_view {
     int64_t producer_id, last_timestamp_ms, txn_start_offset;

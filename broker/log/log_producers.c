@@ -1,4 +1,4 @@
-/* What DescribeProducers shows of a log. */
+/* What a log tells of its producers. */
 #include "broker/base/arena.h"
 #include "broker/log/log_internal.h"
 
@@ -26,4 +26,11 @@ void log_producers(struct log *log, struct arena *arena, struct producer_view **
     struct map_entry *e;
     for (size_t i = 0; (e = map_next(&log->producers.entries, &i));)
         (*ret)[(*ret_count)++] = view_of(e->value);
+}
+
+bool log_has_open_txn(struct log *log, int64_t producer_id)
+{
+    LOCK_SCOPE(&log->view);
+    const struct producer_entry *entry = producer_state_find(&log->producers, producer_id);
+    return entry && entry->txn_first_offset != NO_OFFSET;
 }

@@ -86,13 +86,15 @@ MUST_USE enum err partition_judge_assignment(struct partition *partition,
 /* --- the leader's work --- */
 
 /* Append what a client sent; see log_append_leader for `records`, `result` and errors of the
- * batches. ret_required_offset: what the high watermark must reach before acks=all may be answered.
- * Errors besides: NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR (offline), NOT_ENOUGH_REPLICAS
- * (acks=all only). */
+ * batches. continues_txn: the first batch is transactional, and nobody has verified that it may
+ * begin a transaction here (KIP-890). ret_required_offset: what the high watermark must reach
+ * before acks=all may be answered. Errors besides: NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR
+ * (offline), NOT_ENOUGH_REPLICAS (acks=all only), INVALID_TXN_STATE (no transaction to continue).
+ */
 MUST_USE enum err partition_append(struct partition *partition, uint8_t *records, size_t size,
-                                   int16_t acks, enum append_origin origin, int16_t api_version,
-                                   struct arena *arena, struct append_result *result,
-                                   int64_t *ret_required_offset);
+                                   int16_t acks, enum append_origin origin, bool continues_txn,
+                                   int16_t api_version, struct arena *arena,
+                                   struct append_result *result, int64_t *ret_required_offset);
 
 /* After log_flush() of what append said needs it: what is on stable storage now counts as
  * committed. */
@@ -118,7 +120,8 @@ struct partition_read {
 
 struct partition_read_result {
     int64_t high_watermark, last_stable_offset, log_start_offset; /* -1 on error */
-    int64_t limit_offset; /* before which was read: for a follower, the log end before the reading */
+    int64_t
+        limit_offset; /* before which was read: for a follower, the log end before the reading */
     struct log_slice slice;
     struct aborted_txn *aborted; /* read_committed */
     int32_t aborted_count;

@@ -21,12 +21,26 @@ static enum err check_may_append(const struct partition *partition, int16_t acks
     return ERR_OK;
 }
 
+static enum err check_txn_is_open(struct partition *partition, const uint8_t *records, size_t size)
+{
+    assert(size >= BATCH_HEADER_SIZE && batch_magic(records) >= 2);
+    int64_t producer_id = batch_producer_id(records);
+    if (log_has_open_txn(partition->log, producer_id))
+        return ERR_OK;
+    return err_note(ERR_INVALID_TXN_STATE,
+                    "producer %lld has no transaction open in %s-%d, and none was verified",
+                    (long long)producer_id, partition->topic, partition->id);
+}
+
 enum err partition_append(struct partition *partition, uint8_t *records, size_t size, int16_t acks,
-                          enum append_origin origin, int16_t api_version, struct arena *arena,
-                          struct append_result *result, int64_t *ret_required_offset)
+                          enum append_origin origin, bool continues_txn, int16_t api_version,
+                          struct arena *arena, struct append_result *result,
+                          int64_t *ret_required_offset)
 {
     LOCK_SCOPE(&partition->lock);
     enum err e = check_may_append(partition, acks);
+    if (!e && continues_txn)
+        e = check_txn_is_open(partition, records, size);
     if (e)
         return e;
     e = log_append_leader(partition->log, records, size, partition->leader_epoch, origin,

@@ -235,8 +235,8 @@ static enum err append_spec(struct partition *partition, int16_t acks,
     struct append_result result = {0};
     struct arena *arena = arena_new();
     batch_make(&bytes, spec);
-    enum err e = partition_append(partition, bytes.data, bytes.size, acks, APPEND_CLIENT, 9, arena,
-                                  &result, ret_required_offset);
+    enum err e = partition_append(partition, bytes.data, bytes.size, acks, APPEND_CLIENT, false, 9,
+                                  arena, &result, ret_required_offset);
     arena_free(arena);
     buf_done(&bytes);
     return e;
