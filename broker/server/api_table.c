@@ -27,9 +27,11 @@
     X(ALTER_CONFIGS, on_control_alter_configs, ON_LOOP, 0, 2)                                      \
     X(DESCRIBE_LOG_DIRS, handle_describe_log_dirs, ON_LOOP, 0, 4)                                  \
     X(CREATE_PARTITIONS, handle_create_partitions, ON_CONTROLLER, 0, 3)                            \
+    X(ELECT_LEADERS, handle_elect_leaders, ON_CONTROLLER, 0, 2)                                    \
     X(INCREMENTAL_ALTER_CONFIGS, on_control_incremental_alter_configs, ON_LOOP, 0, 1)              \
-    X(UPDATE_FEATURES, handle_update_features, ON_CONTROLLER, 0, 1)                                \
+    X(LIST_PARTITION_REASSIGNMENTS, handle_list_reassignments, ON_CONTROLLER, 0, 0)                \
     X(ALTER_PARTITION, handle_alter_partition, ON_CONTROLLER, 0, 3)                                \
+    X(UPDATE_FEATURES, handle_update_features, ON_CONTROLLER, 0, 1)                                \
     X(DESCRIBE_CLUSTER, handle_describe_cluster, ON_LOOP, 0, 1)                                    \
     X(ALLOCATE_PRODUCER_IDS, handle_allocate_producer_ids, ON_CONTROLLER, 0, 0)
 

@@ -58,9 +58,11 @@ CONTROLLER_HANDLER(allocate_producer_ids)
 CONTROLLER_HANDLER(controlled_shutdown)
 CONTROLLER_HANDLER(create_partitions)
 CONTROLLER_HANDLER(create_topics)
+CONTROLLER_HANDLER(list_reassignments)
 CONTROLLER_HANDLER(update_features)
 CONTROLLER_HANDLER_VERSIONED(alter_partition)
 CONTROLLER_HANDLER_VERSIONED(delete_topics)
+CONTROLLER_HANDLER_VERSIONED(elect_leaders)
 
 /* --- LeaderAndIsr: topics whose logs this broker has not yet come with settings that nobody
  * announced --- */

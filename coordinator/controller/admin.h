@@ -41,6 +41,8 @@ struct wait_topic {
     struct slice name;
     int32_t index;      /* of the response's entry */
     int32_t partitions; /* at least so many must be there; 0: one */
+    bool is_election;   /* one partition must be known to be led in this epoch or a later one */
+    int32_t elected_partition, elected_epoch;
     bool ready;
 };
 struct wait {

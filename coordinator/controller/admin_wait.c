@@ -4,10 +4,20 @@
  * has acknowledged. */
 #include "coordinator/controller/admin.h"
 
+/* A partition that has gone meanwhile is not waited for. */
+static bool is_elected(const struct topic *topic, const struct wait_topic *waited)
+{
+    const struct partition *partition =
+        topic ? topic_partition(topic, waited->elected_partition) : NULL;
+    return !partition || (partition->self_leads && partition->self_epoch >= waited->elected_epoch);
+}
+
 static bool is_ready(struct controller *controller, const struct wait *wait,
                      const struct wait_topic *waited)
 {
     const struct topic *topic = context_topic(&controller->context, waited->name);
+    if (waited->is_election)
+        return is_elected(topic, waited);
     if (wait->for_deletion)
         return !topic || (topic->deleting && topic->delete_started && !topic->self_knows);
     if (!topic || topic->partition_count == 0 || topic->partition_count < waited->partitions)
@@ -98,6 +108,7 @@ static void self_told(struct controller *controller, struct topic *topic,
     if (!partition)
         return;
     partition->self_leads = state->leader >= 0;
+    partition->self_epoch = state->leader_epoch;
     if (state->leader == LEADER_DURING_DELETE)
         topic->self_knows = false;
     else

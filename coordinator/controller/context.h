@@ -91,6 +91,7 @@ struct partition {
     struct leadership leadership;
     bool in_batch;            /* the batch being built has it in UpdateMetadata */
     bool self_leads;          /* this broker's own metadata cache names a leader for it */
+    int32_t self_epoch;       /* and in what leader epoch */
     struct list_node waiting; /* in context.waiting while NEW or OFFLINE */
 };
 

@@ -234,7 +234,8 @@ static void poll_refuse(struct poll *poll, enum err e)
 {
     const struct elect_leaders_request *request = poll->request;
     struct elect_leaders_response *response = poll->response;
-    response->error_code = err_wire_code(e);
+    if (poll->call->api_version > 0) /* the first version has no place for it */
+        response->error_code = err_wire_code(e);
     response->replica_election_results_count = 0;
     response->replica_election_results = arena_new_array(
         poll->call->arena, struct elect_leaders_response_replica_election_result,
@@ -253,18 +254,62 @@ static void poll_refuse(struct poll *poll, enum err e)
     }
 }
 
+/* The result that was elected as the index-th, or any other: counted through the topics. */
+static void election_is_late(void *response, int32_t index)
+{
+    struct elect_leaders_response *all = response;
+    for (int32_t t = 0; t < all->replica_election_results_count; t++) {
+        struct elect_leaders_response_replica_election_result *topic =
+            &all->replica_election_results[t];
+        if (index < topic->partition_result_count) {
+            topic->partition_result[index].error_code = err_wire_code(ERR_REQUEST_TIMED_OUT);
+            return;
+        }
+        index -= topic->partition_result_count;
+    }
+}
+
+/* What was elected without an error is answered when this broker's own cache shows it. */
+static void poll_wait(struct poll *poll, const enum err *errors)
+{
+    struct wait_topic *waited =
+        arena_new_array(poll->call->arena, struct wait_topic, poll->partitions.count + 1);
+    int32_t count = 0, index = 0;
+    size_t next = 0;
+    for (int32_t t = 0; t < poll->response->replica_election_results_count; t++) {
+        struct elect_leaders_response_replica_election_result *topic =
+            &poll->response->replica_election_results[t];
+        for (int32_t p = 0; p < topic->partition_result_count; p++, index++) {
+            if (next >= poll->partitions.count ||
+                poll->results[next] != &topic->partition_result[p])
+                continue;
+            const struct partition *partition = poll->partitions.items[next];
+            if (!errors[next++])
+                waited[count++] =
+                    (struct wait_topic){.name = topic->topic,
+                                        .index = index,
+                                        .is_election = true,
+                                        .elected_partition = partition->id,
+                                        .elected_epoch = partition->leadership.leader_epoch};
+        }
+    }
+    wait_begin(poll->controller, poll->call, poll->response, election_is_late, waited, count, false,
+               poll->request->timeout_ms);
+}
+
 static enum err event_elect_leaders(struct controller *controller, void *context, bool cancelled)
 {
     struct call *call = context;
-    struct elect_leaders_response response;
-    elect_leaders_response_init(&response);
+    struct elect_leaders_response *response = arena_alloc(call->arena, sizeof *response);
+    elect_leaders_response_init(response);
     struct poll poll = {
-        .controller = controller, .call = call, .request = call->request, .response = &response};
+        .controller = controller, .call = call, .request = call->request, .response = response};
     enum err e = ERR_OK;
     if (cancelled || !controller->active) {
         poll_refuse(&poll, ERR_NOT_CONTROLLER);
     } else {
         poll_collect(&poll);
+        bool is_waiting = false;
         OWNED_MEM enum err *errors = mem_new_array(enum err, poll.partitions.count + 1);
         e = elect_in_batch(controller, &poll.partitions,
                            poll.request->election_type == TYPE_UNCLEAN ? ELECT_OFFLINE_UNCLEAN
@@ -272,18 +317,24 @@ static enum err event_elect_leaders(struct controller *controller, void *context
                            errors);
         for (size_t i = 0; !e && i < poll.partitions.count; i++)
             poll.results[i]->error_code = err_wire_code(errors[i]);
-        if (e)
+        if (e) {
             poll_refuse(&poll, err_ends_event(e) ? ERR_NOT_CONTROLLER : ERR_UNKNOWN_SERVER_ERROR);
+        } else {
+            poll_wait(&poll, errors);
+            is_waiting = true;
+        }
+        partition_list_done(&poll.partitions);
+        if (is_waiting)
+            return ERR_OK;
     }
-    partition_list_done(&poll.partitions);
-    call->done(call->context, &response);
+    call->done(call->context, response);
     return e;
 }
 
 void controller_elect_leaders(struct controller *controller,
-                              const struct elect_leaders_request *request, struct arena *arena,
-                              controller_done_fn *done, void *context)
+                              const struct elect_leaders_request *request, int16_t api_version,
+                              struct arena *arena, controller_done_fn *done, void *context)
 {
     controller_enqueue(controller, "elect-leaders", event_elect_leaders,
-                       call_new(request, 0, arena, done, context));
+                       call_new(request, api_version, arena, done, context));
 }
