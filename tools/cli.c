@@ -79,6 +79,20 @@ bool texts_has(const struct texts *texts, const char *item)
     return false;
 }
 
+const char *cli_kept(const char *format, ...)
+{
+    char *text = NULL;
+    va_list arguments;
+    va_start(arguments, format);
+    int size = vasprintf(&text, format, arguments);
+    va_end(arguments);
+    if (size < 0)
+        cli_fail("out of memory");
+    const char *copy = arena_strdup(keep(), slice_of(text, (size_t)size));
+    free(text);
+    return copy;
+}
+
 const char *cli_pair(const char *text, int *ret_name_size)
 {
     const char *equals = strchr(text, '=');

@@ -60,6 +60,9 @@ void texts_add(struct texts *texts, const char *item);
 struct texts texts_split(const char *text);
 bool texts_has(const struct texts *texts, const char *item);
 
+/* A text that lives as long as the process. */
+const char *cli_kept(const char *format, ...) PRINTF_LIKE(1, 2);
+
 /* "a=b": the part behind '=', with the name's size in ret_size; NULL without '='. */
 const char *cli_pair(const char *text, int *ret_name_size);
 

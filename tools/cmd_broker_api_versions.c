@@ -17,22 +17,85 @@ static int16_t usable(const struct api_versions_response_api_version *range)
                                                           : range->max_version;
 }
 
-static void print_ranges(const struct api_versions_response *versions)
+/* APIs that clients of Kafka 3.9 know and that a broker in ZooKeeper mode never serves:
+ * kafka-broker- api-versions.sh names them, as not supported. */
+static const struct {
+    int16_t api_key;
+    const char *name;
+} others[] = {
+    {55, "DescribeQuorum"},
+    {64, "UnregisterBroker"},
+    {68, "ConsumerGroupHeartbeat"},
+    {69, "ConsumerGroupDescribe"},
+    {71, "GetTelemetrySubscriptions"},
+    {72, "PushTelemetry"},
+    {74, "ListClientMetricsResources"},
+    {75, "DescribeTopicPartitions"},
+    {76, "ShareGroupHeartbeat"},
+    {77, "ShareGroupDescribe"},
+    {78, "ShareFetch"},
+    {79, "ShareAcknowledge"},
+    {80, "AddRaftVoter"},
+    {81, "RemoveRaftVoter"},
+    {83, "InitializeShareGroupState"},
+    {84, "ReadShareGroupState"},
+    {85, "WriteShareGroupState"},
+    {86, "DeleteShareGroupState"},
+    {87, "ReadShareGroupStateSummary"},
+};
+#define LAST_KNOWN_KEY 87
+
+static const char *name_of(int16_t api_key)
+{
+    const struct wire_api *api = wire_api(api_key);
+    for (size_t i = 0; i < ARRAY_SIZE(others) && !api; i++) {
+        if (others[i].api_key == api_key)
+            return others[i].name;
+    }
+    return api ? api->name : NULL;
+}
+
+static const struct api_versions_response_api_version *
+find_range(const struct api_versions_response *versions, int api_key)
 {
     for (int32_t i = 0; i < versions->api_keys_count; i++) {
-        const struct api_versions_response_api_version *range = &versions->api_keys[i];
-        const struct wire_api *api = wire_api(range->api_key);
-        printf("\t%s(%d): ", api ? api->name : "UNKNOWN", range->api_key);
-        if (range->min_version == range->max_version)
-            printf("%d", range->min_version);
-        else
-            printf("%d to %d", range->min_version, range->max_version);
-        if (usable(range) >= 0)
-            printf(" [usable: %d]", usable(range));
-        else
-            printf(" [unusable: node too new]");
-        printf("%s\n", i + 1 < versions->api_keys_count ? "," : "");
+        if (versions->api_keys[i].api_key == api_key)
+            return &versions->api_keys[i];
     }
+    return NULL;
+}
+
+static void print_range(const struct api_versions_response_api_version *range)
+{
+    const char *name = name_of(range->api_key);
+    printf("\t%s(%d): ", name ? name : "UNKNOWN", range->api_key);
+    if (range->min_version == range->max_version)
+        printf("%d", range->min_version);
+    else
+        printf("%d to %d", range->min_version, range->max_version);
+    if (usable(range) >= 0)
+        printf(" [usable: %d]", usable(range));
+    else
+        printf(" [unusable: node too new]");
+}
+
+/* In the order of their keys: what is served, and what a client knows and the broker does not. */
+static void print_ranges(const struct api_versions_response *versions)
+{
+    bool is_first = true;
+    for (int api_key = 0; api_key <= INT16_MAX; api_key++) {
+        const struct api_versions_response_api_version *range = find_range(versions, api_key);
+        const char *name = api_key <= LAST_KNOWN_KEY ? name_of((int16_t)api_key) : NULL;
+        if (!range && !name)
+            continue;
+        printf("%s", is_first ? "" : ",\n");
+        is_first = false;
+        if (range)
+            print_range(range);
+        else
+            printf("\t%s(%d): UNSUPPORTED", name, api_key);
+    }
+    printf("\n");
 }
 
 static json_t *ranges_json(const struct api_versions_response *versions)
@@ -40,10 +103,10 @@ static json_t *ranges_json(const struct api_versions_response *versions)
     json_t *list = json_array();
     for (int32_t i = 0; i < versions->api_keys_count; i++) {
         const struct api_versions_response_api_version *range = &versions->api_keys[i];
-        const struct wire_api *api = wire_api(range->api_key);
+        const char *name = name_of(range->api_key);
         json_array_append_new(list, json_pack("{s:i,s:s,s:i,s:i}", "key", range->api_key, "name",
-                                              api ? api->name : "UNKNOWN", "min",
-                                              range->min_version, "max", range->max_version));
+                                              name ? name : "UNKNOWN", "min", range->min_version,
+                                              "max", range->max_version));
     }
     return list;
 }
@@ -61,7 +124,7 @@ int cmd_broker_api_versions(int argc, char **argv)
     };
     cli_parse("broker-api-versions", rows, ARRAY_SIZE(rows), argc, argv, NULL);
     if (!bootstrap)
-        cli_fail("--bootstrap-server is missing");
+        cli_fail("Missing required argument \"[bootstrap-server]\"");
     OWNED(client) struct client *client = NULL;
     cli_check(client_open_within(bootstrap, command_config, wait_seconds, &client));
     const struct metadata_response *metadata = client_metadata(client);
@@ -84,10 +147,9 @@ int cmd_broker_api_versions(int argc, char **argv)
         print_ranges(versions);
         printf(")\n");
     }
-    if (json) {
-        json_dumpf(all, stdout, JSON_COMPACT);
-        printf("\n");
-    }
-    json_decref(all);
+    if (json)
+        cli_json_print(all);
+    else
+        json_decref(all);
     return 0;
 }

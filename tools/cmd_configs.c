@@ -44,9 +44,11 @@ static const struct entity_type {
 };
 
 struct configs_options {
-    const char *bootstrap, *command_config, *entity_type, *entity_name, *topic, *broker, *logger;
-    const char *add, *add_file, *delete_names;
-    bool describe, alter, all, entity_default, broker_defaults, json;
+    const char *bootstrap, *command_config, *topic, *broker, *logger, *zookeeper, *controller;
+    const char *user, *client, *ip, *add, *add_file, *delete_names;
+    struct texts entity_types, entity_names; /* users and clients may be named together */
+    bool user_defaults, client_defaults, ip_defaults, force, describe, alter, all, entity_default,
+        broker_defaults, json;
 };
 
 typedef struct describe_configs_response_describe_configs_result described;
@@ -301,6 +303,7 @@ static int alter(struct client *client, const struct configs_options *options,
             add_change(&changes, slice_str(file.entries[i].name), slice_str(file.entries[i].value),
                        OPERATION_SET);
     }
+    int32_t set_count = changes.count;
     for (int32_t i = 0; i < deleted.count; i++)
         add_change(&changes, slice_str(deleted.items[i]), SLICE_NULL, OPERATION_DELETE);
     if (deleted.count > 0)
@@ -308,23 +311,49 @@ static int alter(struct client *client, const struct configs_options *options,
     send_changes(client, type, name, &changes);
     free(changes.items);
     config_map_done(&file);
-    if (*name)
+    if (options->json)
+        cli_json_print(json_pack("{s:s,s:s,s:i,s:i}", "type", type->name, "name", name, "set",
+                                 set_count, "deleted", deleted.count));
+    else if (*name)
         printf("Completed updating config for %s %s.\n", type->one, name);
     else
         printf("Completed updating default config for %s in the cluster.\n", type->name);
     return 0;
 }
 
+/* What quotas, credentials and client metrics belong to. They are known, so that a sentence can say
+ * what they wait for. */
+static bool is_of_clients(const char *type)
+{
+    static const char *const types[] = {"users", "clients", "ips", "client-metrics"};
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+        if (strcmp(types[i], type) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int count_types(const struct configs_options *o)
+{
+    bool has_users = o->user || o->user_defaults, has_clients = o->client || o->client_defaults;
+    return (o->entity_types.count > 0) + (o->topic != NULL) + (o->broker || o->broker_defaults) +
+           (o->logger != NULL) + (has_users || has_clients) + (o->ip || o->ip_defaults);
+}
+
 /* The entity type, and its name: NULL for all of them, "" for the default. */
 static const struct entity_type *find_entity(const struct configs_options *options,
                                              const char **ret_name)
 {
-    const char *type = options->entity_type, *name = options->entity_name;
-    int named = (type != NULL) + (options->topic != NULL) + (options->broker != NULL) +
-                (options->logger != NULL) + options->broker_defaults;
-    if (named != 1)
-        cli_fail("name one entity: --entity-type, --topic, --broker, --broker-logger or "
-                 "--broker-defaults");
+    const char *type = options->entity_types.count ? options->entity_types.items[0] : NULL;
+    const char *name = options->entity_names.count ? options->entity_names.items[0] : NULL;
+    if (count_types(options) == 0)
+        cli_fail("At least one entity type must be specified");
+    if (options->user || options->user_defaults || options->client || options->client_defaults ||
+        options->ip || options->ip_defaults || (type && is_of_clients(type)))
+        cli_fail("users, clients, ips and client-metrics have no settings yet: quotas and SCRAM "
+                 "credentials come with security, client metrics with KRaft only");
+    if (count_types(options) > 1 || options->entity_types.count > 1)
+        cli_fail("Only 'users' and 'clients' entity types may be specified together");
     if (options->topic)
         type = "topics", name = options->topic;
     if (options->broker || options->broker_defaults)
@@ -338,18 +367,29 @@ static const struct entity_type *find_entity(const struct configs_options *optio
         if (strcmp(entity_types[i].name, type) == 0)
             return &entity_types[i];
     }
-    cli_fail("--entity-type is topics, brokers or broker-loggers, not '%s'", type);
+    cli_fail("Invalid entity type %s, the entity type must be one of topics, clients, users, "
+             "brokers, ips, broker-loggers, client-metrics with a --bootstrap-server or "
+             "--bootstrap-controller argument",
+             type);
+}
+
+static void check_action(const struct configs_options *o)
+{
+    if (o->describe == o->alter)
+        cli_fail("Command must include exactly one action: --describe, --alter");
+    if (o->zookeeper)
+        cli_fail("--zookeeper: settings are changed through the brokers, --bootstrap-server");
+    if (o->controller)
+        cli_fail("--bootstrap-controller: there are no KRaft controllers in ZooKeeper mode");
+    if (!o->bootstrap)
+        cli_fail("Missing required argument \"[bootstrap-server]\"");
 }
 
 static void check_options(const struct configs_options *o, const struct entity_type *type,
                           const char *name)
 {
     int64_t id;
-    if (!o->bootstrap)
-        cli_fail("--bootstrap-server is missing");
-    if (o->describe == o->alter)
-        cli_fail("Command must include exactly one action: --describe, --alter");
-    if (o->entity_name && o->entity_default)
+    if (o->entity_names.count && o->entity_default)
         cli_fail("--entity-name and --entity-default exclude each other");
     if (o->alter && !name)
         cli_fail("an entity name must be specified with --alter of %s", type->name);
@@ -378,17 +418,28 @@ int cmd_configs(int argc, char **argv)
          "settings to set; NAME=[A,B] for a list"},
         {"--add-config-file", OPTION_TEXT, &o.add_file, "FILE", "the same from a properties file"},
         {"--delete-config", OPTION_TEXT, &o.delete_names, "NAME,...", "settings to remove"},
-        {"--entity-type", OPTION_TEXT, &o.entity_type, "TYPE", "topics, brokers, broker-loggers"},
-        {"--entity-name", OPTION_TEXT, &o.entity_name, "NAME", "topic, or broker id"},
+        {"--entity-type", OPTION_MANY, &o.entity_types, "TYPE", "topics, brokers, broker-loggers"},
+        {"--entity-name", OPTION_MANY, &o.entity_names, "NAME", "topic, or broker id"},
         {"--entity-default", OPTION_FLAG, &o.entity_default, NULL, "the default of all brokers"},
         {"--topic", OPTION_TEXT, &o.topic, "NAME", "a topic"},
         {"--broker", OPTION_TEXT, &o.broker, "ID", "a broker"},
         {"--broker-defaults", OPTION_FLAG, &o.broker_defaults, NULL, "the default of all brokers"},
         {"--broker-logger", OPTION_TEXT, &o.logger, "ID", "the loggers of a broker"},
-        {"--json", OPTION_FLAG, &o.json, NULL, "print JSON (--describe)"},
+        {"--force", OPTION_FLAG, &o.force, NULL, "nothing is ever asked here"},
+        {"--user", OPTION_TEXT, &o.user, "NAME", "comes with security, as the next five"},
+        {"--user-defaults", OPTION_FLAG, &o.user_defaults, NULL, "the default of all users"},
+        {"--client", OPTION_TEXT, &o.client, "ID", "a client id"},
+        {"--client-defaults", OPTION_FLAG, &o.client_defaults, NULL, "the default of all clients"},
+        {"--ip", OPTION_TEXT, &o.ip, "ADDRESS", "an address"},
+        {"--ip-defaults", OPTION_FLAG, &o.ip_defaults, NULL, "the default of all addresses"},
+        {"--zookeeper", OPTION_TEXT, &o.zookeeper, "HOST:PORT", "refused: brokers are asked"},
+        {"--bootstrap-controller", OPTION_TEXT, &o.controller, "HOST:PORT",
+         "refused: KRaft has these"},
+        {"--json", OPTION_FLAG, &o.json, NULL, "print JSON"},
     };
     const char *name;
     cli_parse("configs", rows, ARRAY_SIZE(rows), argc, argv, NULL);
+    check_action(&o);
     const struct entity_type *type = find_entity(&o, &name);
     check_options(&o, type, name);
     OWNED(client) struct client *client = NULL;

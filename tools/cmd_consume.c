@@ -9,15 +9,24 @@
 #include "broker/base/clock.h"
 #include "broker/base/mem.h"
 #include "broker/base/slice.h"
+#include "broker/config/config_map.h"
+#include "broker/config/properties.h"
+#include "broker/wire/api_key.h"
+#include "tools/client.h"
 #include "tools/commands.h"
-#include "tools/rdkafka.h"
+#include "tools/consume_format.h"
 
 #define POLL_MS     100
 #define METADATA_MS 30000
+#define CREATION_MS 5000
 
-struct print_format {
-    bool key, value, timestamp, offset, partition, headers;
-    const char *key_separator, *line_separator, *headers_separator, *null_literal;
+struct consume_options {
+    const char *bootstrap, *topic, *include, *whitelist, *config, *offset, *group, *isolation;
+    const char *formatter, *formatter_config, *key_deserializer, *value_deserializer;
+    int64_t partition, max_messages, timeout_ms;
+    bool from_beginning, skips_errors;
+    struct texts properties, settings;
+    struct consume_format format;
 };
 
 static volatile sig_atomic_t stopped;
@@ -28,142 +37,91 @@ static void stop(int signal_number)
     stopped = 1;
 }
 
-static void read_properties(const struct texts *properties, struct print_format *format)
-{
-    struct {
-        const char *name;
-        bool *flag;
-        const char **text;
-    } known[] = {
-        {"print.key", &format->key, NULL},
-        {"print.value", &format->value, NULL},
-        {"print.timestamp", &format->timestamp, NULL},
-        {"print.offset", &format->offset, NULL},
-        {"print.partition", &format->partition, NULL},
-        {"print.headers", &format->headers, NULL},
-        {"key.separator", NULL, &format->key_separator},
-        {"line.separator", NULL, &format->line_separator},
-        {"headers.separator", NULL, &format->headers_separator},
-        {"null.literal", NULL, &format->null_literal},
-    };
-    for (int32_t i = 0; i < properties->count; i++) {
-        int size;
-        bool is_known = false;
-        const char *item = properties->items[i], *value = cli_pair(item, &size);
-        for (size_t k = 0; value && k < ARRAY_SIZE(known); k++) {
-            if (strlen(known[k].name) != (size_t)size || strncmp(known[k].name, item, (size_t)size))
-                continue;
-            is_known = true;
-            if (known[k].flag)
-                *known[k].flag = strcmp(value, "true") == 0;
-            else
-                *known[k].text = value;
-        }
-        if (!is_known)
-            cli_fail("--property: '%s' is not known", item);
-    }
-}
-
-static void put(const struct print_format *format, bool *is_first)
-{
-    if (!*is_first)
-        fputs(format->key_separator, stdout);
-    *is_first = false;
-}
-
-static void put_bytes(const struct print_format *format, bool *is_first, const void *data,
-                      size_t size)
-{
-    put(format, is_first);
-    if (data)
-        fwrite(data, 1, size, stdout);
-    else
-        fputs(format->null_literal, stdout);
-}
-
-static void put_headers(const struct print_format *format, bool *is_first,
-                        const rd_kafka_message_t *message)
+/* The partitions of one topic; -1 stands for all. */
+static void add_partitions(rd_kafka_topic_partition_list_t *list,
+                           const struct rd_kafka_metadata_topic *topic, int64_t partition,
+                           int64_t offset)
 {
     const struct rdkafka *library = rdkafka_load();
-    rd_kafka_headers_t *headers;
-    const char *name;
-    const void *value;
-    size_t size;
-    put(format, is_first);
-    if (library->rd_kafka_message_headers(message, &headers)) {
-        fputs("NO_HEADERS", stdout);
-        return;
-    }
-    for (size_t i = 0; library->rd_kafka_header_get_all(headers, i, &name, &value, &size) == 0;
-         i++) {
-        printf("%s%s:", i ? format->headers_separator : "", name);
-        if (value)
-            fwrite(value, 1, size, stdout);
-        else
-            fputs(format->null_literal, stdout);
-    }
-}
-
-static void print(const struct print_format *format, const rd_kafka_message_t *message)
-{
-    bool is_first = true;
-    if (format->timestamp) {
-        rd_kafka_timestamp_type_t type;
-        int64_t timestamp = rdkafka_load()->rd_kafka_message_timestamp(message, &type);
-        put(format, &is_first);
-        if (type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE)
-            fputs("NO_TIMESTAMP", stdout);
-        else
-            printf("%s:%" PRId64,
-                   type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME ? "LogAppendTime" : "CreateTime",
-                   timestamp);
-    }
-    if (format->partition)
-        put(format, &is_first), printf("Partition:%" PRId32, message->partition);
-    if (format->offset)
-        put(format, &is_first), printf("Offset:%" PRId64, message->offset);
-    if (format->headers)
-        put_headers(format, &is_first, message);
-    if (format->key)
-        put_bytes(format, &is_first, message->key, message->key_len);
-    if (format->value)
-        put_bytes(format, &is_first, message->payload, message->len);
-    fputs(format->line_separator, stdout);
-}
-
-static void assign(rd_kafka_t *consumer, const char *topic, int64_t partition, int64_t offset)
-{
-    const struct rdkafka *library = rdkafka_load();
-    rd_kafka_topic_t *handle = library->rd_kafka_topic_new(consumer, topic, NULL);
-    const struct rd_kafka_metadata *metadata;
-    rd_kafka_resp_err_t error =
-        library->rd_kafka_metadata(consumer, 0, handle, &metadata, METADATA_MS);
-    if (error)
-        cli_fail("metadata of %s: %s", topic, library->rd_kafka_err2str(error));
-    if (metadata->topic_cnt != 1 || metadata->topics[0].err)
-        cli_fail("topic %s: %s", topic,
-                 library->rd_kafka_err2str(metadata->topic_cnt == 1
-                                               ? metadata->topics[0].err
-                                               : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART));
-    rd_kafka_topic_partition_list_t *list =
-        library->rd_kafka_topic_partition_list_new(metadata->topics[0].partition_cnt);
-    for (int i = 0; i < metadata->topics[0].partition_cnt; i++) {
-        int32_t id = metadata->topics[0].partitions[i].id;
+    for (int i = 0; i < topic->partition_cnt; i++) {
+        int32_t id = topic->partitions[i].id;
         if (partition < 0 || id == partition)
-            library->rd_kafka_topic_partition_list_add(list, topic, id)->offset = offset;
+            library->rd_kafka_topic_partition_list_add(list, topic->topic, id)->offset = offset;
     }
+}
+
+/* Metadata of the topic, or of all; a topic that may be created by being asked for is not there at
+ * once. */
+static const struct rd_kafka_metadata *read_metadata(rd_kafka_t *consumer, const char *topic)
+{
+    const struct rdkafka *library = rdkafka_load();
+    rd_kafka_topic_t *handle = topic ? library->rd_kafka_topic_new(consumer, topic, NULL) : NULL;
+    int64_t end_ms = clock_mono_ms(&clock_system) + CREATION_MS;
+    const struct rd_kafka_metadata *metadata;
+    for (;;) {
+        rd_kafka_resp_err_t error =
+            library->rd_kafka_metadata(consumer, topic == NULL, handle, &metadata, METADATA_MS);
+        if (error)
+            cli_fail("the cluster cannot be asked for its topics: %s",
+                     library->rd_kafka_err2str(error));
+        error = metadata->topic_cnt == 1 && topic ? metadata->topics[0].err
+                                                  : RD_KAFKA_RESP_ERR_NO_ERROR;
+        if (!error)
+            break;
+        bool is_hopeless = error != RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE &&
+                           error != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+        if (is_hopeless || stopped || clock_mono_ms(&clock_system) > end_ms)
+            cli_fail("topic %s: %s", topic, library->rd_kafka_err2str(error));
+        library->rd_kafka_metadata_destroy(metadata);
+        library->rd_kafka_poll(consumer, POLL_MS);
+    }
+    if (handle)
+        library->rd_kafka_topic_destroy(handle);
+    return metadata;
+}
+
+static void assign(rd_kafka_t *consumer, const struct consume_options *o, int64_t offset)
+{
+    const struct rdkafka *library = rdkafka_load();
+    const struct rd_kafka_metadata *metadata = read_metadata(consumer, o->topic);
+    rd_kafka_topic_partition_list_t *list = library->rd_kafka_topic_partition_list_new(1);
+    regex_t regex;
+    if (!o->topic)
+        cli_topic_regex(o->include, &regex);
+    for (int i = 0; i < metadata->topic_cnt; i++) {
+        if (o->topic || regexec(&regex, metadata->topics[i].topic, 0, NULL, 0) == 0)
+            add_partitions(list, &metadata->topics[i], o->partition, offset);
+    }
+    if (list->cnt == 0 && o->topic)
+        cli_fail("topic %s has no partition %" PRId64, o->topic, o->partition);
     if (list->cnt == 0)
-        cli_fail("topic %s has no partition %" PRId64, topic, partition);
-    error = library->rd_kafka_assign(consumer, list);
+        cli_fail("no topic fits --include %s", o->include);
+    rd_kafka_resp_err_t error = library->rd_kafka_assign(consumer, list);
     if (error)
         cli_fail("assign: %s", library->rd_kafka_err2str(error));
+    if (!o->topic)
+        regfree(&regex);
     library->rd_kafka_topic_partition_list_destroy(list);
     library->rd_kafka_metadata_destroy(metadata);
-    library->rd_kafka_topic_destroy(handle);
 }
 
-static void subscribe(rd_kafka_t *consumer, const char *topic)
+/* A cluster that serves no groups would leave the client asking for a coordinator for ever. */
+static void check_groups_are_served(const struct consume_options *o)
 {
+    OWNED(client) struct client *client = NULL;
+    int16_t api_version;
+    cli_check(client_open(o->bootstrap, NULL, &client));
+    cli_check(client_version(client, CLIENT_ANY, API_JOIN_GROUP, &api_version));
+    if (api_version < 0)
+        cli_fail("--group: this cluster serves no groups yet; without --group all partitions are "
+                 "read, or one with --partition");
+}
+
+static void subscribe(rd_kafka_t *consumer, const struct consume_options *o)
+{
+    /* librdkafka takes what begins with ^ as an expression */
+    OWNED_MEM char *expression = o->topic ? NULL : mem_printf("^(%s)$", o->include);
+    const char *topic = o->topic ? o->topic : expression;
     const struct rdkafka *library = rdkafka_load();
     rd_kafka_topic_partition_list_t *list = library->rd_kafka_topic_partition_list_new(1);
     library->rd_kafka_topic_partition_list_add(list, topic, RD_KAFKA_PARTITION_UA);
@@ -190,30 +148,49 @@ static int64_t offset_of(const char *text, bool from_beginning)
     return offset;
 }
 
+/* True if the record was printed. */
+static bool take(const struct consume_options *o, const rd_kafka_message_t *message, int *status)
+{
+    if (message->err) {
+        fprintf(stderr, "stoker consume: %s\n", rdkafka_load()->rd_kafka_err2str(message->err));
+        *status = 1;
+        return false;
+    }
+    enum err e = consume_format_print(&o->format, message);
+    if (!e)
+        return true;
+    fflush(stdout);
+    fprintf(stderr, "stoker consume: offset %" PRId64 " of partition %" PRId32 ": %s\n",
+            message->offset, message->partition, err_sentence(e));
+    if (!o->skips_errors) {
+        *status = 1;
+        stopped = 1;
+    }
+    return true;
+}
+
 /* Until enough was printed, nothing came for timeout_ms, or a signal. Gives back the exit status.
  */
-static int run(rd_kafka_t *consumer, const struct print_format *format, int64_t max_messages,
-               int64_t timeout_ms)
+static int run(rd_kafka_t *consumer, const struct consume_options *o)
 {
     const struct rdkafka *library = rdkafka_load();
     int64_t printed = 0, last_ms = clock_mono_ms(&clock_system);
     int status = 0;
-    while (!stopped && (max_messages < 0 || printed < max_messages)) {
+    while (!stopped && (o->max_messages < 0 || printed < o->max_messages)) {
         rd_kafka_message_t *message = library->rd_kafka_consumer_poll(consumer, POLL_MS);
         int64_t now_ms = clock_mono_ms(&clock_system);
-        if (message && !message->err) {
-            print(format, message);
-            printed++;
-            last_ms = now_ms;
-        } else if (message) {
-            fprintf(stderr, "stoker consume: %s\n", library->rd_kafka_err2str(message->err));
-            status = 1;
-        } else {
+        if (!message) {
             fflush(stdout);
-        }
-        if (message)
+        } else {
+            if (take(o, message, &status)) {
+                printed++;
+                last_ms = now_ms;
+            }
             library->rd_kafka_message_destroy(message);
-        if (timeout_ms >= 0 && now_ms - last_ms >= timeout_ms)
+        }
+        if (ferror(stdout)) /* whoever read it has gone */
+            break;
+        if (o->timeout_ms >= 0 && now_ms - last_ms >= o->timeout_ms)
             break;
     }
     fflush(stdout);
@@ -221,65 +198,122 @@ static int run(rd_kafka_t *consumer, const struct print_format *format, int64_t 
     return status;
 }
 
-int cmd_consume(int argc, char **argv)
+static void check_options(struct consume_options *o)
 {
-    const char *bootstrap = NULL, *topic = NULL, *config = NULL, *offset = NULL, *group = NULL;
-    const char *isolation = "read_uncommitted";
-    int64_t partition = -1, max_messages = -1, timeout_ms = -1;
-    bool from_beginning = false;
-    struct texts properties = {0}, settings = {0};
-    struct print_format format = {.value = true,
-                                  .key_separator = "\t",
-                                  .line_separator = "\n",
-                                  .headers_separator = ",",
-                                  .null_literal = "null"};
-    const struct option_row rows[] = {
-        {"--bootstrap-server", OPTION_TEXT, &bootstrap, "HOST:PORT,...", "brokers to begin with"},
-        {"--topic", OPTION_TEXT, &topic, "TOPIC", "where the records come from"},
-        {"--partition", OPTION_INT, &partition, "ID", "only this partition"},
-        {"--offset", OPTION_TEXT, &offset, "OFFSET", "where to begin: a number, earliest, latest"},
-        {"--from-beginning", OPTION_FLAG, &from_beginning, NULL, "begin with the oldest record"},
-        {"--max-messages", OPTION_INT, &max_messages, "COUNT", "end after so many"},
-        {"--timeout-ms", OPTION_INT, &timeout_ms, "MS", "end when nothing came for so long"},
-        {"--group", OPTION_TEXT, &group, "GROUP", "consume as a member of a group"},
-        {"--isolation-level", OPTION_TEXT, &isolation, "LEVEL",
-         "read_committed or read_uncommitted"},
-        {"--property", OPTION_MANY, &properties, "NAME=VALUE",
-         "print.key, .value, .timestamp, .offset, .partition, .headers, key.separator, "
-         "line.separator, ..."},
-        {"--consumer-property", OPTION_MANY, &settings, "NAME=VALUE", "a setting of the consumer"},
-        {"--consumer.config", OPTION_TEXT, &config, "FILE", "settings of the consumer"},
-    };
-    cli_parse("consume", rows, ARRAY_SIZE(rows), argc, argv, NULL);
-    if (!bootstrap || !topic)
-        cli_fail("--bootstrap-server and --topic are needed");
-    if (offset && partition < 0)
-        cli_fail("--offset needs --partition");
-    if (group && partition >= 0)
-        cli_fail("--group and --partition cannot be specified together");
-    read_properties(&properties, &format);
-    int64_t begin = offset_of(offset, from_beginning);
+    if (!o->bootstrap)
+        cli_fail("Missing required argument \"[bootstrap-server]\"");
+    if (!o->include)
+        o->include = o->whitelist;
+    if (!o->topic == !o->include)
+        cli_fail("Exactly one of --include/--topic is required. ");
+    if (o->partition >= 0 && !o->topic)
+        cli_fail("The topic is required when partition is specified.");
+    if (o->offset && o->partition < 0)
+        cli_fail("The partition is required when offset is specified.");
+    if (o->offset && o->from_beginning)
+        cli_fail("Options from-beginning and offset cannot be specified together.");
+    if (o->group && o->partition >= 0)
+        cli_fail("Options group and partition cannot be specified together.");
+    if (strcmp(o->isolation, "read_committed") != 0 &&
+        strcmp(o->isolation, "read_uncommitted") != 0)
+        cli_fail("--isolation-level is read_committed or read_uncommitted, not '%s'", o->isolation);
+}
 
-    const struct rdkafka *library = rdkafka_load();
-    rd_kafka_conf_t *conf = rdkafka_configure(bootstrap, config, &settings);
+/* A file first, since what stands on the command line wins. */
+static void read_format(struct consume_options *o)
+{
+    struct config_map map = {0};
+    if (o->formatter)
+        consume_format_class(&o->format, o->formatter);
+    if (o->formatter_config)
+        cli_check(properties_read(o->formatter_config, &map));
+    for (int32_t i = 0; i < map.count; i++)
+        consume_format_property(&o->format,
+                                cli_kept("%s=%s", map.entries[i].name, map.entries[i].value));
+    config_map_done(&map);
+    for (int32_t i = 0; i < o->properties.count; i++)
+        consume_format_property(&o->format, o->properties.items[i]);
+    if (o->key_deserializer)
+        o->format.key_kind = consume_format_bytes(o->key_deserializer);
+    if (o->value_deserializer)
+        o->format.value_kind = consume_format_bytes(o->value_deserializer);
+}
+
+static rd_kafka_t *new_consumer(const struct consume_options *o)
+{
+    rd_kafka_conf_t *conf = rdkafka_configure(o->bootstrap, o->config, &o->settings);
     char why[512];
-    rdkafka_set(conf, "group.id", group ? group : "stoker-consume");
-    rdkafka_set(conf, "isolation.level", isolation);
-    rdkafka_set(conf, "auto.offset.reset", from_beginning || offset ? "earliest" : "latest");
-    if (!group)
+    rdkafka_set(conf, "group.id", o->group ? o->group : "stoker-consume");
+    rdkafka_set(conf, "isolation.level", o->isolation);
+    rdkafka_set(conf, "auto.offset.reset", o->from_beginning || o->offset ? "earliest" : "latest");
+    rdkafka_set(conf, "allow.auto.create.topics", "true"); /* as the Java consumer's default */
+    if (!o->group)
         rdkafka_set(conf, "enable.auto.commit", "false");
-    rd_kafka_t *consumer = library->rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof(why));
+    rd_kafka_t *consumer = rdkafka_load()->rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof(why));
     if (!consumer)
         cli_fail("%s", why);
+    rdkafka_load()->rd_kafka_poll_set_consumer(consumer);
+    return consumer;
+}
+
+int cmd_consume(int argc, char **argv)
+{
+    struct consume_options o = {.partition = -1,
+                                .max_messages = -1,
+                                .timeout_ms = -1,
+                                .isolation = "read_uncommitted",
+                                .format = CONSUME_FORMAT_DEFAULT};
+    const struct option_row rows[] = {
+        {"--bootstrap-server", OPTION_TEXT, &o.bootstrap, "HOST:PORT,...", "brokers to begin with"},
+        {"--topic", OPTION_TEXT, &o.topic, "TOPIC", "where the records come from"},
+        {"--include", OPTION_TEXT, &o.include, "REGEX",
+         "instead of --topic: every topic that fits, as they are now"},
+        {"--whitelist", OPTION_TEXT, &o.whitelist, "REGEX", "the same, by its old name"},
+        {"--partition", OPTION_INT, &o.partition, "ID", "only this partition"},
+        {"--offset", OPTION_TEXT, &o.offset, "OFFSET",
+         "where to begin: a number, earliest, latest"},
+        {"--from-beginning", OPTION_FLAG, &o.from_beginning, NULL, "begin with the oldest record"},
+        {"--max-messages", OPTION_INT, &o.max_messages, "COUNT", "end after so many"},
+        {"--timeout-ms", OPTION_INT, &o.timeout_ms, "MS", "end when nothing came for so long"},
+        {"--group", OPTION_TEXT, &o.group, "GROUP",
+         "consume as a member of a group, where the cluster serves groups"},
+        {"--isolation-level", OPTION_TEXT, &o.isolation, "LEVEL",
+         "read_committed or read_uncommitted"},
+        {"--formatter", OPTION_TEXT, &o.formatter, "CLASS",
+         "Kafka's DefaultMessageFormatter, LoggingMessageFormatter or NoOpMessageFormatter"},
+        {"--formatter-config", OPTION_TEXT, &o.formatter_config, "FILE", "a file of properties"},
+        {"--property", OPTION_MANY, &o.properties, "NAME=VALUE",
+         "print.key, .value, .timestamp, .offset, .partition, .headers, key.separator, "
+         "line.separator, headers.separator, null.literal, key.deserializer, ..."},
+        {"--key-deserializer", OPTION_TEXT, &o.key_deserializer, "CLASS",
+         "Kafka's String, ByteArray, Short, Integer or LongDeserializer"},
+        {"--value-deserializer", OPTION_TEXT, &o.value_deserializer, "CLASS", "the same of values"},
+        {"--skip-message-on-error", OPTION_FLAG, &o.skips_errors, NULL,
+         "go on behind a record that cannot be printed"},
+        {"--consumer-property", OPTION_MANY, &o.settings, "NAME=VALUE",
+         "a setting of the consumer"},
+        {"--consumer.config", OPTION_TEXT, &o.config, "FILE", "settings of the consumer"},
+        {"--json", OPTION_FLAG, &o.format.json, NULL,
+         "a line of JSON for each record: topic, partition, offset, timestamp, key, value, "
+         "headers"},
+    };
+    cli_parse("consume", rows, ARRAY_SIZE(rows), argc, argv, NULL);
+    check_options(&o);
+    read_format(&o);
+    int64_t begin = offset_of(o.offset, o.from_beginning);
+    if (o.group)
+        check_groups_are_served(&o);
+
+    const struct rdkafka *library = rdkafka_load();
+    rd_kafka_t *consumer = new_consumer(&o);
     signal(SIGINT, stop);
     signal(SIGTERM, stop);
-    library->rd_kafka_poll_set_consumer(consumer);
-    if (group)
-        subscribe(consumer, topic);
+    if (o.group)
+        subscribe(consumer, &o);
     else
-        assign(consumer, topic, partition, begin);
-    int status = run(consumer, &format, max_messages, timeout_ms);
-    if (group)
+        assign(consumer, &o, begin);
+    int status = run(consumer, &o);
+    if (o.group)
         library->rd_kafka_consumer_close(consumer);
     library->rd_kafka_destroy(consumer);
     return status;

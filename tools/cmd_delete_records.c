@@ -147,9 +147,9 @@ int cmd_delete_records(int argc, char **argv)
     };
     cli_parse("delete-records", rows, ARRAY_SIZE(rows), argc, argv, NULL);
     if (!bootstrap)
-        cli_fail("--bootstrap-server is missing");
+        cli_fail("Missing required argument \"[bootstrap-server]\"");
     if (!path)
-        cli_fail("--offset-json-file is missing");
+        cli_fail("Missing required argument \"[offset-json-file]\"");
     OWNED(client) struct client *client = NULL;
     cli_check(client_open(bootstrap, command_config, &client));
     json_t *file = read_file(path), *all = json ? json_array() : NULL;

@@ -48,7 +48,7 @@ int cmd_dump_log(int argc, char **argv)
     };
     cli_parse("dump-log", rows, ARRAY_SIZE(rows), argc, argv, NULL);
     if (!files)
-        cli_fail("--files is missing");
+        cli_fail("Missing required argument \"[files]\"");
     if (o->max_bytes < 0)
         cli_fail("--max-bytes is at least 0");
     if (offsets)

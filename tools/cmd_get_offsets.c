@@ -28,13 +28,15 @@ static int64_t timestamp_of(const char *text)
             return words[i].timestamp;
     }
     if (!slice_to_int64(slice_str(text), &timestamp))
-        cli_fail("Malformed time argument %s: a timestamp, earliest, latest or max-timestamp",
+        cli_fail("Malformed time argument %s. Please use -1 or latest / -2 or earliest / -3 or "
+                 "max-timestamp / -4 or earliest-local / -5 or latest-tiered, or a specified long "
+                 "format timestamp",
                  text);
     return timestamp;
 }
 
-/* One line, or an entry of `all` where that is not NULL. An offset that nobody knows (-1) is left
- * empty; a partition that cannot be asked is named on standard error. */
+/* One line, or an entry of `all` where that is not NULL. An offset that nobody knows (-1) has
+ * no line, and is null in JSON; a partition that cannot be asked is named on standard error. */
 static void print_offset(struct client *client, struct slice topic, int32_t partition,
                          int32_t leader_id, int64_t timestamp, json_t *all)
 {
@@ -69,8 +71,6 @@ static void print_offset(struct client *client, struct slice topic, int32_t part
                       "offset", answer->offset >= 0 ? json_integer(answer->offset) : json_null()));
     else if (answer->offset >= 0)
         printf("%.*s:%" PRId32 ":%" PRId64 "\n", SLICE_ARG(topic), partition, answer->offset);
-    else
-        printf("%.*s:%" PRId32 ":\n", SLICE_ARG(topic), partition);
 }
 
 static int compare_topics(const void *a, const void *b)
@@ -85,17 +85,135 @@ static int compare_partitions(const void *a, const void *b)
            ((const struct metadata_response_metadata_response_partition *)b)->partition_index;
 }
 
+/* Which partitions are asked for: of a topic whose name fits, those from `first` to below `end`. */
+struct pattern {
+    regex_t topic;
+    int64_t first, end;
+};
+
+struct patterns {
+    struct pattern *items;
+    int32_t count;
+};
+
+static int64_t bound_of(const char *text, size_t size, int64_t absent, const char *pattern)
+{
+    int64_t bound = absent;
+    if (size > 0 && (!slice_to_int64(slice_of(text, size), &bound) || bound < 0))
+        cli_fail("Invalid rule specification: %s", pattern);
+    return bound;
+}
+
+/* "TOPIC", "TOPIC:3", "TOPIC:1-4", "TOPIC:2-", "TOPIC:-2"; an empty topic fits all. */
+static void read_pattern(const char *text, struct pattern *ret)
+{
+    const char *colon = strchr(text, ':');
+    const char *name = colon ? cli_kept("%.*s", (int)(colon - text), text) : text;
+    cli_topic_regex(name[0] ? name : NULL, &ret->topic);
+    ret->first = 0;
+    ret->end = INT64_MAX;
+    if (!colon || !colon[1])
+        return;
+    const char *numbers = colon + 1, *dash = strchr(numbers, '-');
+    if (!dash) {
+        ret->first = bound_of(numbers, strlen(numbers), 0, text);
+        ret->end = ret->first + 1;
+        return;
+    }
+    ret->first = bound_of(numbers, (size_t)(dash - numbers), 0, text);
+    ret->end = bound_of(dash + 1, strlen(dash + 1), INT64_MAX, text);
+}
+
+static struct patterns read_patterns(const char *topic_partitions, const char *topic)
+{
+    struct texts parts = texts_split(topic_partitions ? topic_partitions : "");
+    struct patterns patterns = {.count = topic_partitions ? parts.count : 1};
+    patterns.items = mem_new_array(struct pattern, (size_t)patterns.count + 1);
+    for (int32_t i = 0; i < patterns.count && topic_partitions; i++)
+        read_pattern(parts.items[i], &patterns.items[i]);
+    if (!topic_partitions) {
+        cli_topic_regex(topic, &patterns.items[0].topic);
+        patterns.items[0].end = INT64_MAX;
+    }
+    return patterns;
+}
+
+static void patterns_done(struct patterns *patterns)
+{
+    for (int32_t i = 0; i < patterns->count; i++)
+        regfree(&patterns->items[i].topic);
+    free(patterns->items);
+}
+
+static bool fits(const struct patterns *patterns, const char *topic, int32_t partition)
+{
+    for (int32_t i = 0; i < patterns->count; i++) {
+        const struct pattern *pattern = &patterns->items[i];
+        if (partition >= pattern->first && partition < pattern->end &&
+            regexec(&pattern->topic, topic, 0, NULL, 0) == 0)
+            return true;
+    }
+    return false;
+}
+
+struct get_offsets {
+    struct client *client;
+    struct patterns patterns;
+    struct texts partitions; /* empty: all */
+    int64_t timestamp;
+    json_t *all; /* NULL: lines */
+};
+
+static int32_t print_topic(const struct get_offsets *get,
+                           const struct metadata_response_metadata_response_topic *topic)
+{
+    int32_t count = 0;
+    OWNED_MEM char *name = slice_dup(topic->name);
+    qsort(topic->partitions, (size_t)topic->partitions_count, sizeof(topic->partitions[0]),
+          compare_partitions);
+    for (int32_t p = 0; p < topic->partitions_count; p++) {
+        int32_t partition = topic->partitions[p].partition_index;
+        OWNED_MEM char *id = mem_printf("%" PRId32, partition);
+        if ((get->partitions.count && !texts_has(&get->partitions, id)) ||
+            !fits(&get->patterns, name, partition))
+            continue;
+        count++;
+        if (topic->partitions[p].leader_id < 0)
+            fprintf(stderr, "Skip getting offsets for topic-partition %s-%s: it has no leader\n",
+                    name, id);
+        else
+            print_offset(get->client, topic->name, partition, topic->partitions[p].leader_id,
+                         get->timestamp, get->all);
+    }
+    return count;
+}
+
+static void check_partitions(const struct texts *partitions)
+{
+    int64_t id;
+    for (int32_t i = 0; i < partitions->count; i++) {
+        if (!slice_to_int64(slice_str(partitions->items[i]), &id) || id < 0)
+            cli_fail("--partitions expects a comma separated list of numeric partition ids, but "
+                     "received: %s",
+                     partitions->items[i]);
+    }
+}
+
 int cmd_get_offsets(int argc, char **argv)
 {
     const char *bootstrap = NULL, *topic = NULL, *partitions = NULL, *time = "latest";
-    const char *command_config = NULL;
+    const char *command_config = NULL, *topic_partitions = NULL;
     bool exclude_internal = false, json = false;
     const struct option_row rows[] = {
         {"--bootstrap-server", OPTION_TEXT, &bootstrap, "HOST:PORT,...", "brokers to begin with"},
         {"--broker-list", OPTION_TEXT, &bootstrap, "HOST:PORT,...", "the same, by its old name"},
         {"--topic", OPTION_TEXT, &topic, "REGEX", "topics; all without it"},
         {"--partitions", OPTION_TEXT, &partitions, "ID,...", "partitions; all without it"},
-        {"--time", OPTION_TEXT, &time, "TIMESTAMP", "in ms, or earliest, latest, max-timestamp"},
+        {"--topic-partitions", OPTION_TEXT, &topic_partitions, "PATTERN,...",
+         "instead of both: TOPIC, TOPIC:3, TOPIC:1-4 (4 left out), TOPIC:2-, TOPIC:-2"},
+        {"--time", OPTION_TEXT, &time, "TIMESTAMP",
+         "in ms, or latest (-1), earliest (-2), max-timestamp (-3), earliest-local (-4), "
+         "latest-tiered (-5)"},
         {"--exclude-internal-topics", OPTION_FLAG, &exclude_internal, NULL,
          "leave out internal topics"},
         {"--command-config", OPTION_TEXT, &command_config, "FILE", "settings of the client"},
@@ -103,46 +221,31 @@ int cmd_get_offsets(int argc, char **argv)
     };
     cli_parse("get-offsets", rows, ARRAY_SIZE(rows), argc, argv, NULL);
     if (!bootstrap)
-        cli_fail("--bootstrap-server is missing");
-    int64_t timestamp = timestamp_of(time);
-    struct texts wanted = texts_split(partitions ? partitions : "");
-    regex_t regex;
-    OWNED_MEM char *pattern = mem_printf("^(%s)$", topic ? topic : ".*");
-    if (regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB))
-        cli_fail("'%s' is no regular expression", topic);
+        cli_fail("Missing required argument \"[bootstrap-server]\"");
+    if (topic_partitions && (topic || partitions))
+        cli_fail("--topic-partitions cannot be used with --topic or --partitions");
+    struct get_offsets get = {.timestamp = timestamp_of(time),
+                              .partitions = texts_split(partitions ? partitions : ""),
+                              .patterns = read_patterns(topic_partitions, topic)};
+    check_partitions(&get.partitions);
 
     OWNED(client) struct client *client = NULL;
     cli_check(client_open(bootstrap, command_config, &client));
     cli_check(client_refresh(client, NULL, 0));
-    json_t *all = json ? json_array() : NULL;
     const struct metadata_response *metadata = client_metadata(client);
+    int32_t count = 0;
+    get.client = client;
+    get.all = json ? json_array() : NULL;
     qsort(metadata->topics, (size_t)metadata->topics_count, sizeof(metadata->topics[0]),
           compare_topics);
     for (int32_t t = 0; t < metadata->topics_count; t++) {
-        const struct metadata_response_metadata_response_topic *found = &metadata->topics[t];
-        OWNED_MEM char *name = slice_dup(found->name);
-        if ((exclude_internal && found->is_internal) || regexec(&regex, name, 0, NULL, 0))
-            continue;
-        qsort(found->partitions, (size_t)found->partitions_count, sizeof(found->partitions[0]),
-              compare_partitions);
-        for (int32_t p = 0; p < found->partitions_count; p++) {
-            OWNED_MEM char *id = mem_printf("%" PRId32, found->partitions[p].partition_index);
-            if (wanted.count && !texts_has(&wanted, id))
-                continue;
-            if (found->partitions[p].leader_id < 0)
-                fprintf(stderr,
-                        "Skip getting offsets for topic-partition %s-%s: it has no leader\n", name,
-                        id);
-            else
-                print_offset(client, found->name, found->partitions[p].partition_index,
-                             found->partitions[p].leader_id, timestamp, all);
-        }
+        if (!exclude_internal || !metadata->topics[t].is_internal)
+            count += print_topic(&get, &metadata->topics[t]);
     }
-    regfree(&regex);
-    if (json) {
-        json_dumpf(all, stdout, JSON_COMPACT);
-        printf("\n");
-    }
-    json_decref(all);
+    patterns_done(&get.patterns);
+    if (json)
+        cli_json_print(get.all);
+    if (count == 0)
+        cli_fail("Could not match any topic-partitions with the specified filters");
     return 0;
 }

@@ -104,9 +104,9 @@ int cmd_log_dirs(int argc, char **argv)
     };
     cli_parse("log-dirs", rows, ARRAY_SIZE(rows), argc, argv, NULL);
     if (!bootstrap)
-        cli_fail("--bootstrap-server is missing");
+        cli_fail("Missing required argument \"[bootstrap-server]\"");
     if (!describe)
-        cli_fail("--describe is missing");
+        cli_fail("Missing required argument \"[describe]\"");
     OWNED(client) struct client *client = NULL;
     cli_check(client_open(bootstrap, command_config, &client));
     int32_t *ids, count = pick_brokers(client, brokers, &ids);

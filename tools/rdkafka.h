@@ -12,6 +12,8 @@
     X(rd_kafka_conf_set_dr_msg_cb)                                                                 \
     X(rd_kafka_new)                                                                                \
     X(rd_kafka_destroy)                                                                            \
+    X(rd_kafka_headers_new)                                                                        \
+    X(rd_kafka_header_add)                                                                         \
     X(rd_kafka_produceva)                                                                          \
     X(rd_kafka_error_string)                                                                       \
     X(rd_kafka_error_code)                                                                         \
