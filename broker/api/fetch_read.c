@@ -4,6 +4,7 @@
 #include "broker/api/fetch_read.h"
 
 #include "broker/api/fetch_convert.h"
+#include "broker/api/fetch_rack.h"
 
 static int32_t replica_of(const struct fetch_request *message, int16_t api_version)
 {
@@ -125,6 +126,11 @@ static enum err read_part(struct fetch_part *part, int64_t left_bytes, bool at_l
         .may_follow = wait->replica_id < 0 && request->api_version >= 11,
         .may_block = may_block,
     };
+    part->preferred_replica = fetch_preferred_replica(part);
+    if (part->preferred_replica != NO_BROKER) {
+        read.max_bytes = 0; /* the checks and the offsets, no records */
+        read.at_least_one = false;
+    }
     e = partition_read(part->partition, &read, request->arena, &part->result);
     if (!e && wait->replica_id >= 0)
         e = note_follower(part);
@@ -160,7 +166,7 @@ bool fetch_read_all(struct fetch_wait *wait, bool may_block)
             wait->must_answer = true;
             continue;
         }
-        wait->must_answer |= part->result.is_diverging;
+        wait->must_answer |= part->result.is_diverging || part->preferred_replica != NO_BROKER;
         wait->bytes += bytes_of(part);
     }
     return true;

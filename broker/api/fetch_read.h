@@ -15,6 +15,7 @@ struct fetch_part {
     struct slice topic;          /* its name; null if the id is not known */
     struct partition *partition; /* a reference, or NULL with `error` */
     enum err error;              /* of the last reading */
+    int32_t preferred_replica;   /* whom the consumer is sent to, or NO_BROKER */
     bool is_noted;               /* the follower's position has been taken, once a request */
     bool is_unresolved;          /* not known to the cluster: told in the answer, not waited upon */
     struct partition_read_result result;

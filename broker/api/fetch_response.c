@@ -84,6 +84,7 @@ static void fill(struct fetch_part *part, struct fetch_response_partition_data *
         to->diverging_epoch.epoch = part->result.diverging_epoch;
         to->diverging_epoch.end_offset = part->result.diverging_end_offset;
     }
+    to->preferred_read_replica = part->preferred_replica;
     set_aborted(part, to);
     set_records(part, to);
 }
@@ -96,11 +97,11 @@ static bool is_same_topic(const struct fetch_part *a, const struct fetch_part *b
 static bool must_answer(struct fetch_part *part)
 {
     bool has_records = part->is_converted || part->result.slice.size_bytes;
-    return fetch_session_must_answer(&part->wait->context, part->asked, part->error,
-                                     part->error ? -1 : part->result.high_watermark,
-                                     part->error ? -1 : part->result.log_start_offset,
-                                     !part->error && has_records,
-                                     !part->error && part->result.is_diverging);
+    return fetch_session_must_answer(
+        &part->wait->context, part->asked, part->error,
+        part->error ? -1 : part->result.high_watermark,
+        part->error ? -1 : part->result.log_start_offset, !part->error && has_records,
+        !part->error && (part->result.is_diverging || part->preferred_replica != NO_BROKER));
 }
 
 static void add_hint(struct leader_hints *hints, const struct fetch_part *part,

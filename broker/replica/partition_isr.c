@@ -216,3 +216,19 @@ struct isr_view partition_isr_view(struct partition *partition)
         .min_isr = partition_effective_min_isr(partition),
     };
 }
+
+int32_t partition_read_candidates(struct partition *partition, int64_t fetch_offset,
+                                  struct arena *arena, struct read_candidate **ret)
+{
+    LOCK_SCOPE(&partition->lock);
+    *ret = arena_new_array(arena, struct read_candidate, partition->remotes_count + 1);
+    int32_t count = 0;
+    for (int32_t i = 0; partition->role == ROLE_LEADER && i < partition->remotes_count; i++) {
+        const struct remote_replica *remote = &partition->remotes[i];
+        if (contains(partition->isr, partition->isr_count, remote->broker_id) &&
+            remote->end_offset >= fetch_offset && remote->start_offset <= fetch_offset)
+            (*ret)[count++] = (struct read_candidate){remote->broker_id, remote->end_offset,
+                                                      remote->caught_up_ms};
+    }
+    return count;
+}

@@ -8,6 +8,7 @@
  * Threads: any; each function takes the partition's lock. */
 #pragma once
 
+#include "broker/base/arena.h"
 #include "broker/replica/live_brokers.h"
 #include "broker/replica/partition.h"
 
@@ -92,6 +93,15 @@ struct isr_answer {
  * the next LeaderAndIsr). */
 MUST_USE bool partition_isr_answered(struct partition *partition, const struct isr_change *change,
                                      const struct isr_answer *answer);
+
+/* Other replicas of a partition that we lead which are in sync and have what begins at an offset:
+ * a consumer may be sent there (KIP-392). In the arena; none where we do not lead. */
+struct read_candidate {
+    int32_t broker_id;
+    int64_t end_offset, caught_up_ms;
+};
+int32_t partition_read_candidates(struct partition *partition, int64_t fetch_offset,
+                                  struct arena *arena, struct read_candidate **ret);
 
 struct isr_view {
     bool is_leader;

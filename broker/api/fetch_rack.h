@@ -1,0 +1,11 @@
+/* Which replica a consumer should read from (KIP-392): one in its rack, where
+ * replica.selector.class names the rack-aware selector. */
+#pragma once
+
+#include "broker/api/fetch_read.h"
+
+#define RACK_AWARE_SELECTOR_CLASS "org.apache.kafka.common.replica.RackAwareReplicaSelector"
+
+/* A replica to send the consumer to, which then reads nothing here; NO_BROKER: it reads here. Only
+ * a leader sends anyone away, and never a follower or a client of Fetch 10 and below (trap 60). */
+int32_t fetch_preferred_replica(struct fetch_part *part);
