@@ -66,7 +66,8 @@ def judge_codecs(broker, prefix, rows, codecs=CODECS, acks=("0", "1", "all")):
         for ack in acks:
             topic = "%s-%s-%s" % (prefix, codec, ack)
             judge(broker, topic, rows)
-            assert stored_codecs(broker, topic) == {codec}, "%s is stored as %s" % (topic, stored_codecs(broker, topic))
+            stored = stored_codecs(broker, topic)    # some clients leave a batch alone that its codec would make larger
+            assert codec in stored <= {codec, "none"}, "%s is stored as %s" % (topic, stored)
 
 
 def stored_codecs(broker, topic, partition=0):
