@@ -23,6 +23,7 @@ static void answer_now(struct fetch_wait *wait)
     fetch_wait_unregister(wait);
     request_timer_cancel(request);
     struct fetch_response *response = fetch_read_response(wait);
+    fetch_read_release(wait); /* files that the answer does not need: what was converted */
     fetch_session_end(request->broker->fetch_sessions, &wait->context);
     fetch_wait_release_partitions(wait);
     request_answer(request, response);
