@@ -12,17 +12,28 @@ int cmd_completion(int argc, char **argv)
     if (rest.count != 1 || strcmp(rest.items[0], "bash") != 0)
         cli_fail("name the shell: stoker completion bash");
     printf("_stoker() {\n"
-           "  local word=${COMP_WORDS[COMP_CWORD]}\n"
+           "  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} choice\n"
+           "  COMPREPLY=()\n"
            "  if ((COMP_CWORD == 1)); then\n"
-           "    COMPREPLY=($(compgen -W \"");
+           "    choice=\"");
     for (const struct command *command = commands; command->name; command++)
         printf("%s ", command->name);
-    printf("\" -- \"$word\"))\n"
+    printf("--help --version\"\n"
            "  else\n"
-           "    COMPREPLY=($(compgen -W \"$(stoker \"${COMP_WORDS[1]}\" --help 2>/dev/null |"
-           " sed -n 's/^  \\(--[a-z-]*\\).*/\\1/p')\" -- \"$word\"))\n"
+           "    case $before in\n"
+           "      completion) choice=bash ;;\n"
+           "      --entity-type) choice='topics brokers broker-loggers' ;;\n"
+           "      --offset) choice='earliest latest' ;;\n"
+           "      --time) choice='latest earliest max-timestamp' ;;\n"
+           "      --isolation-level) choice='read_committed read_uncommitted' ;;\n"
+           "      --compression-codec) choice='none gzip snappy lz4 zstd' ;;\n"
+           "      --*config | --*-file | --files) return ;;\n"
+           "      *) choice=$(\"$1\" \"${COMP_WORDS[1]}\" --help 2>/dev/null |"
+           " sed -n 's/^  \\(--[a-z.-]*\\).*/\\1/p') ;;\n"
+           "    esac\n"
            "  fi\n"
+           "  COMPREPLY=($(compgen -W \"$choice\" -- \"$word\"))\n"
            "}\n"
-           "complete -F _stoker stoker\n");
+           "complete -o default -F _stoker stoker\n");
     return 0;
 }
