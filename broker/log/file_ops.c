@@ -42,6 +42,7 @@ const struct file_ops file_ops_system = {
     .ftruncate = ftruncate,
     .fsync = fsync,
     .fdatasync = fdatasync,
+    .syncfs = syncfs,
     .sync_range = system_sync_range,
     .rename = system_rename,
     .unlink = unlink,

@@ -20,6 +20,7 @@ struct file_ops {
     int (*ftruncate)(int fd, off_t size);
     int (*fsync)(int fd);
     int (*fdatasync)(int fd);
+    int (*syncfs)(int fd); /* the whole file system that holds the file */
     int (*sync_range)(int fd, off_t position,
                       off_t size); /* begins write-back, waits for nothing */
     int (*rename)(const char *from, const char *to);
