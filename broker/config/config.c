@@ -71,8 +71,10 @@ static void put_layer(struct config_map *merged, const struct config_map *layer,
         const struct config_entry *entry = &layer->entries[i];
         const char *names[CONFIG_SYNONYMS_MAX];
         config_key_synonyms(entry->name, names);
-        for (int n = 0; !is_file && n < CONFIG_SYNONYMS_MAX && names[n]; n++)
-            config_map_remove(merged, names[n]);
+        for (int n = 0; !is_file && n < CONFIG_SYNONYMS_MAX && names[n]; n++) {
+            if (strcmp(names[n], entry->name) != 0) /* its own is replaced below */
+                config_map_remove(merged, names[n]);
+        }
     }
     for (int32_t i = 0; i < layer->count; i++) {
         const struct config_entry *entry = &layer->entries[i];

@@ -5,23 +5,34 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "broker/base/map.h"
 #include "broker/config/config_alter.h"
 #include "broker/config/config_internal.h"
 
-static enum err check_op_names(const struct config_op *ops, int32_t ops_count)
+static bool has_name_twice(const struct config_op *ops, int32_t ops_count)
 {
-    for (int32_t i = 0; i < ops_count; i++) {
-        for (int32_t j = 0; j < i; j++) {
-            if (slice_equal(ops[i].name, ops[j].name))
-                return err_note(ERR_INVALID_REQUEST, "Error due to duplicate config keys");
-        }
-    }
+    struct map names = {0};
+    bool is_twice = false;
+    for (int32_t i = 0; !is_twice && i < ops_count; i++)
+        is_twice = map_put(&names, ops[i].name, (void *)&ops[i]) != NULL;
+    map_done(&names);
+    return is_twice;
+}
+
+enum err config_ops_check_names(const struct config_op *ops, int32_t ops_count)
+{
+    if (has_name_twice(ops, ops_count))
+        return err_note(ERR_INVALID_REQUEST, "Error due to duplicate config keys");
+    struct buf nulls = {0};
     for (int32_t i = 0; i < ops_count; i++) {
         if (ops[i].kind != CONFIG_OP_DELETE && slice_is_null(ops[i].value))
-            return err_note(ERR_INVALID_REQUEST, "Null value not supported for : %.*s",
-                            SLICE_ARG(ops[i].name));
+            buf_printf(&nulls, "%s%.*s", nulls.size ? ", " : "", SLICE_ARG(ops[i].name));
     }
-    return ERR_OK;
+    enum err e = nulls.size ? err_note(ERR_INVALID_REQUEST, "Null value not supported for : %.*s",
+                                       SLICE_ARG(buf_slice(&nulls)))
+                            : ERR_OK;
+    buf_done(&nulls);
+    return e;
 }
 
 /* Split at every comma and keep empty parts but trailing ones, as Java's String.split does. */
@@ -41,13 +52,15 @@ static struct config_list split_plain(const char *text, struct arena *arena)
     return (struct config_list){items, (int32_t)count};
 }
 
-static bool contains(const struct config_list *list, const char *item)
+static void put_items(struct map *set, const struct config_list *list)
 {
-    for (int32_t i = 0; i < list->count; i++) {
-        if (strcmp(list->items[i], item) == 0)
-            return true;
-    }
-    return false;
+    for (int32_t i = 0; i < list->count; i++)
+        map_put(set, slice_str(list->items[i]), (void *)list);
+}
+
+static bool contains(const struct map *set, const char *item)
+{
+    return map_get(set, slice_str(item)) != NULL;
 }
 
 static void join(struct buf *out, const char *item)
@@ -61,15 +74,20 @@ static char *change_list(const char *old, const char *change, bool is_append)
 {
     OWNED(arena) struct arena *arena = arena_new();
     struct config_list before = split_plain(old, arena), named = split_plain(change, arena);
+    struct map old_items = {0}, named_items = {0};
     struct buf out = {0};
+    put_items(&old_items, &before);
+    put_items(&named_items, &named);
     for (int32_t i = 0; i < before.count; i++) {
-        if (before.items[i][0] && (is_append || !contains(&named, before.items[i])))
+        if (before.items[i][0] && (is_append || !contains(&named_items, before.items[i])))
             join(&out, before.items[i]);
     }
     for (int32_t i = 0; is_append && i < named.count; i++) {
-        if (!contains(&before, named.items[i]))
+        if (!contains(&old_items, named.items[i]))
             join(&out, named.items[i]);
     }
+    map_done(&old_items);
+    map_done(&named_items);
     char *text = mem_strndup(out.data ? (const char *)out.data : "", out.size);
     buf_done(&out);
     return text;
@@ -103,8 +121,7 @@ static enum err apply(enum config_target target, const struct config_op *op,
     case CONFIG_OP_SET:
         config_map_set(properties, name, value);
         return ERR_OK;
-    case CONFIG_OP_DELETE:
-        config_map_remove(properties, name);
+    case CONFIG_OP_DELETE: /* all of them at the end */
         return ERR_OK;
     case CONFIG_OP_APPEND:
     case CONFIG_OP_SUBTRACT:
@@ -114,19 +131,40 @@ static enum err apply(enum config_target target, const struct config_op *op,
     }
 }
 
+static bool is_not_in(void *set, const char *name)
+{
+    return !map_get(set, slice_str(name));
+}
+
+/* Names are distinct, so it does not matter that deletes come last. */
+static void apply_deletes(const struct config_op *ops, int32_t ops_count,
+                          struct config_map *properties)
+{
+    struct map deleted = {0};
+    for (int32_t i = 0; i < ops_count; i++) {
+        if (ops[i].kind == CONFIG_OP_DELETE)
+            map_put(&deleted, ops[i].name, (void *)&ops[i]);
+    }
+    if (deleted.count)
+        config_map_keep(properties, is_not_in, &deleted);
+    map_done(&deleted);
+}
+
 enum err config_ops_apply(enum config_target target, const struct config_op *ops, int32_t ops_count,
                           struct config_map *properties)
 {
-    enum err e = check_op_names(ops, ops_count);
+    enum err e = config_ops_check_names(ops, ops_count);
     for (int32_t i = 0; !e && i < ops_count; i++)
         e = apply(target, &ops[i], properties);
+    if (!e)
+        apply_deletes(ops, ops_count, properties);
     return e;
 }
 
 enum err config_ops_replace(const struct config_op *ops, int32_t ops_count,
                             struct config_map *ret_properties)
 {
-    enum err e = check_op_names(ops, ops_count);
+    enum err e = config_ops_check_names(ops, ops_count);
     for (int32_t i = 0; !e && i < ops_count; i++)
         config_map_set_slices(ret_properties, ops[i].name, ops[i].value);
     return e;

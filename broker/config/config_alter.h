@@ -15,6 +15,10 @@ struct config_op {
 
 enum config_target { TARGET_TOPIC, TARGET_BROKER, TARGET_BROKER_DEFAULT };
 
+/* What is refused before anything else is looked at.
+ * Errors: ERR_INVALID_REQUEST: a name twice; null values, with all their names. */
+MUST_USE enum err config_ops_check_names(const struct config_op *ops, int32_t ops_count);
+
 /* Carry the operations out on `properties`, what the znode holds now.
  * Errors (properties may then be half changed): ERR_INVALID_REQUEST: a name twice, a null value, an
  * unknown operation; ERR_INVALID_CONFIG: append or subtract where the type is no list, or of an

@@ -8,6 +8,7 @@
  * it. */
 #include <stdlib.h>
 
+#include "broker/base/map.h"
 #include "broker/config/config_describe.h"
 #include "broker/config/config_internal.h"
 #include "broker/config/topic_config.h"
@@ -23,13 +24,22 @@ static const struct {
     {LAYER_FILE, SOURCE_STATIC_BROKER},
 };
 
-static bool is_asked(const char *name, const struct slice *names, int32_t names_count)
+/* The names that are asked for; none at all means every one. */
+struct asked {
+    struct map names;
+};
+
+static struct asked asked_of(const struct slice *names, int32_t names_count)
 {
-    for (int32_t i = 0; i < names_count; i++) {
-        if (slice_equal_str(names[i], name))
-            return true;
-    }
-    return names_count <= 0;
+    struct asked asked = {0};
+    for (int32_t i = 0; i < names_count; i++)
+        map_put(&asked.names, names[i], (void *)&names[i]);
+    return asked;
+}
+
+static bool is_asked(const struct asked *asked, const char *name)
+{
+    return !asked->names.count || map_get(&asked->names, slice_str(name));
 }
 
 static void add_synonym(struct config_synonym *synonyms, int32_t *count, const char *name,
@@ -128,6 +138,7 @@ struct config_view *config_describe_broker(const struct config *config, const st
                                            int32_t *ret_count)
 {
     int32_t keys_count, count = 0;
+    struct asked asked = asked_of(names, names_count);
     const struct config_key *const *keys = config_keys_sorted(&keys_count);
     const struct config_map *merged = &config->inside->merged;
     struct config_view *views =
@@ -135,15 +146,16 @@ struct config_view *config_describe_broker(const struct config *config, const st
     for (int32_t i = 0; i < keys_count; i++) {
         bool is_hidden = (keys[i]->flags & (KEY_INTERNAL | KEY_DYNAMIC_ONLY)) &&
                          !config_map_get(merged, keys[i]->name);
-        if (!is_hidden && is_asked(keys[i]->name, names, names_count))
+        if (!is_hidden && is_asked(&asked, keys[i]->name))
             broker_view(config, keys[i]->name, config_text(config, keys[i]), arena,
                         &views[count++]);
     }
     for (int32_t i = 0; i < merged->count; i++) {
         const struct config_entry *entry = &merged->entries[i];
-        if (!config_key_find(entry->name) && is_asked(entry->name, names, names_count))
+        if (!config_key_find(entry->name) && is_asked(&asked, entry->name))
             broker_view(config, entry->name, entry->value, arena, &views[count++]);
     }
+    map_done(&asked.names);
     return sorted(views, count, ret_count);
 }
 
@@ -153,11 +165,12 @@ struct config_view *config_describe_broker_default(const struct config *config,
 {
     const struct config_map *layer = &config->inside->layers[LAYER_DYNAMIC_DEFAULT];
     struct config_view *views = arena_new_array(arena, struct config_view, layer->count + 1);
+    struct asked asked = asked_of(names, names_count);
     int32_t count = 0;
     for (int32_t i = 0; i < layer->count; i++) {
         const struct config_entry *entry = &layer->entries[i];
         struct config_view *view = &views[count];
-        if (!is_asked(entry->name, names, names_count))
+        if (!is_asked(&asked, entry->name))
             continue;
         *view = view_of(entry->name, row_of(entry->name), entry->value, arena);
         if (!view->is_sensitive)
@@ -166,6 +179,7 @@ struct config_view *config_describe_broker_default(const struct config *config,
         set_synonyms(view, &synonym, 1, arena);
         count++;
     }
+    map_done(&asked.names);
     return sorted(views, count, ret_count);
 }
 
@@ -197,6 +211,7 @@ struct config_view *config_describe_topic(const struct config *config,
 {
     static const struct config_map none;
     struct config_view *views = arena_new_array(arena, struct config_view, topic_keys_count);
+    struct asked asked = asked_of(names, names_count);
     int32_t count = 0;
     if (!overrides)
         overrides = &none;
@@ -204,7 +219,7 @@ struct config_view *config_describe_topic(const struct config *config,
         const struct config_key *key = &topic_keys[i];
         struct config_synonym synonyms[SYNONYMS_MAX];
         int32_t synonyms_count = 0;
-        if (!is_asked(key->name, names, names_count))
+        if (!is_asked(&asked, key->name))
             continue;
         struct config_view *view = &views[count++];
         *view = view_of(key->name, key, NULL, arena);
@@ -218,5 +233,6 @@ struct config_view *config_describe_topic(const struct config *config,
             add_broker_synonyms(config, key->broker_name, false, synonyms, &synonyms_count);
         set_synonyms(view, synonyms, synonyms_count, arena);
     }
+    map_done(&asked.names);
     return sorted(views, count, ret_count);
 }

@@ -88,19 +88,32 @@ static void retire(struct config_live *live, const struct config *config)
     live->retired_count++;
 }
 
-/* What of the properties can be taken: each one is tried on top of those taken before. */
-static void take_good_ones(const struct config *base, enum config_target target,
-                           const struct config_map *properties, struct config_map *ret_good)
+/* Names of a layer that are tried together, on top of those that were taken before. */
+struct tried {
+    const struct config_entry *first;
+    int32_t count;
+};
+
+/* What of the properties can be taken. A try builds a whole snapshot, so all are tried at once, and
+ * only where that fails each half by itself: a bad one costs as many tries as halving takes to find
+ * it, a good layer one, however long it is. */
+static void take_good_ones(const struct config *base, enum config_target target, struct tried tried,
+                           struct config_map *ret_good)
 {
-    for (int32_t i = 0; properties && i < properties->count; i++) {
-        const struct config_entry *entry = &properties->entries[i];
-        config_map_set(ret_good, entry->name, entry->value);
-        if (broker_config_check(base, target, ret_good)) {
-            trace_error("a dynamic setting cannot be applied and is left out name=%s reason=\"%s\"",
-                        entry->name, err_sentence(ERR_INVALID_REQUEST));
-            config_map_remove(ret_good, entry->name);
-        }
-    }
+    int32_t taken = ret_good->count;
+    for (int32_t i = 0; i < tried.count; i++)
+        config_map_set(ret_good, tried.first[i].name, tried.first[i].value);
+    if (!tried.count || !broker_config_check(base, target, ret_good))
+        return;
+    if (tried.count == 1)
+        trace_error("a dynamic setting cannot be applied and is left out name=%s reason=\"%s\"",
+                    tried.first->name, err_sentence(ERR_INVALID_REQUEST));
+    config_map_cut(ret_good, taken); /* names are distinct: this undoes the try */
+    if (tried.count == 1)
+        return;
+    int32_t half = tried.count / 2;
+    take_good_ones(base, target, (struct tried){tried.first, half}, ret_good);
+    take_good_ones(base, target, (struct tried){tried.first + half, tried.count - half}, ret_good);
 }
 
 /* The snapshot with the layer replaced by what is good of `properties`; NULL if that changes
@@ -114,7 +127,9 @@ static struct config *build_next(const struct config *base, enum dynamic_layer l
     struct config_problems problems = {0};
     struct config_map good = {0};
     struct config *next = NULL;
-    take_good_ones(base, is_broker ? TARGET_BROKER : TARGET_BROKER_DEFAULT, properties, &good);
+    struct tried all = {properties ? properties->entries : NULL,
+                        properties ? properties->count : 0};
+    take_good_ones(base, is_broker ? TARGET_BROKER : TARGET_BROKER_DEFAULT, all, &good);
     if (!config_map_equal(&good, &inside->layers[place])) {
         const struct config_map *layers[LAYERS_COUNT];
         for (int i = 0; i < LAYERS_COUNT; i++)

@@ -1,8 +1,37 @@
 /* A map is an array that is searched from the front: a topic has a handful of overrides and a file
- * some dozens, fewer than pay for a hash table in each of 10,000 topics. */
+ * some dozens, fewer than pay for a hash table in each of 10,000 topics. A client may name 100,000
+ * settings in one request, though; beyond FEW entries a table of places is kept beside the array.
+ */
 #include <stdlib.h>
 
+#include "broker/base/map.h"
 #include "broker/config/config_map.h"
+
+#define FEW 64
+
+static void forget_places(struct config_map *map)
+{
+    if (map->places)
+        map_done(map->places);
+    free(map->places);
+    map->places = NULL;
+}
+
+/* Places are counted from 1, since a value of struct map is never NULL. */
+static void note_place(struct config_map *map, int32_t index)
+{
+    map_put(map->places, slice_str(map->entries[index].name), (void *)(intptr_t)(index + 1));
+}
+
+static void note_places(struct config_map *map)
+{
+    forget_places(map);
+    if (map->count <= FEW)
+        return;
+    map->places = mem_new(struct map);
+    for (int32_t i = 0; i < map->count; i++)
+        note_place(map, i);
+}
 
 void config_map_done(struct config_map *map)
 {
@@ -11,11 +40,16 @@ void config_map_done(struct config_map *map)
         free(map->entries[i].value);
     }
     free(map->entries);
+    forget_places(map);
     *map = (struct config_map){0};
 }
 
 const struct config_entry *config_map_entry(const struct config_map *map, const char *name)
 {
+    if (map && map->places) {
+        intptr_t place = (intptr_t)map_get(map->places, slice_str(name));
+        return place ? &map->entries[place - 1] : NULL;
+    }
     for (int32_t i = 0; map && i < map->count; i++) {
         if (strcmp(map->entries[i].name, name) == 0)
             return &map->entries[i];
@@ -42,6 +76,10 @@ void config_map_set_line(struct config_map *map, const char *name, const char *v
     map->entries =
         mem_grow(map->entries, &map->capacity, (size_t)map->count + 1, sizeof(struct config_entry));
     map->entries[map->count++] = (struct config_entry){mem_strdup(name), mem_strdup(value), line};
+    if (map->places)
+        note_place(map, map->count - 1);
+    else
+        note_places(map);
 }
 
 void config_map_set(struct config_map *map, const char *name, const char *value)
@@ -56,17 +94,48 @@ void config_map_set_slices(struct config_map *map, struct slice name, struct sli
     config_map_set(map, name_text, value_text);
 }
 
+void config_map_keep(struct config_map *map, bool (*is_kept)(void *context, const char *name),
+                     void *context)
+{
+    int32_t kept = 0;
+    for (int32_t i = 0; i < map->count; i++) {
+        struct config_entry *entry = &map->entries[i];
+        if (is_kept(context, entry->name)) {
+            map->entries[kept++] = *entry;
+        } else {
+            free(entry->name);
+            free(entry->value);
+        }
+    }
+    if (kept == map->count)
+        return;
+    map->count = kept;
+    note_places(map);
+}
+
+void config_map_cut(struct config_map *map, int32_t count)
+{
+    assert(count >= 0);
+    while (map->count > count) {
+        const struct config_entry *last = &map->entries[--map->count];
+        if (map->places)
+            map_remove(map->places, slice_str(last->name));
+        free(last->name);
+        free(last->value);
+    }
+}
+
+static bool has_other_name(void *context, const char *name)
+{
+    return strcmp(name, context) != 0;
+}
+
 bool config_map_remove(struct config_map *map, const char *name)
 {
-    const struct config_entry *entry = config_map_entry(map, name);
-    if (!entry)
+    if (!config_map_entry(map, name))
         return false;
-    free(entry->name);
-    free(entry->value);
-    int32_t index = (int32_t)(entry - map->entries);
-    memmove(&map->entries[index], &map->entries[index + 1],
-            (size_t)(map->count - index - 1) * sizeof(struct config_entry));
-    map->count--;
+    OWNED_MEM char *copy = mem_strdup(name); /* it may be the entry's own, which goes */
+    config_map_keep(map, has_other_name, copy);
     return true;
 }
 

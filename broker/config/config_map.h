@@ -1,6 +1,8 @@
 /* Names and values as text: a properties file, the overrides of a topic, what /config/brokers/<id>
  * holds. Entries keep the order in which they came; a name occurs once. A zeroed struct is an empty
- * map. Thread: one owner at a time; reading a map that nobody changes is free. */
+ * map. Putting and looking up cost the same however many entries there are; removing one walks the
+ * map, so who removes many uses config_map_keep(). Thread: one owner at a time; reading a map that
+ * nobody changes is free. */
 #pragma once
 
 #include "broker/base/mem.h"
@@ -16,6 +18,7 @@ struct config_map {
     struct config_entry *entries;
     int32_t count;
     size_t capacity;
+    struct map *places; /* name to entry; NULL while there are few */
 };
 
 void config_map_done(
@@ -30,6 +33,13 @@ void config_map_set(struct config_map *map, const char *name, const char *value)
 void config_map_set_slices(struct config_map *map, struct slice name, struct slice value);
 void config_map_set_line(struct config_map *map, const char *name, const char *value, int32_t line);
 bool config_map_remove(struct config_map *map, const char *name);
+
+/* Remove all entries that `is_kept` does not want, in one walk. */
+void config_map_keep(struct config_map *map, bool (*is_kept)(void *context, const char *name),
+                     void *context);
+
+/* Remove the entries behind the first `count`. */
+void config_map_cut(struct config_map *map, int32_t count);
 
 /* A copy into an empty map. */
 void config_map_copy(struct config_map *ret_map, const struct config_map *from);

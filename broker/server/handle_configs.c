@@ -6,6 +6,7 @@
 #include "broker/server/handle_configs.h"
 
 #include "broker/api/handlers.h"
+#include "broker/base/map.h"
 #include "broker/config/config_key.h"
 #include "broker/config/topic_config.h"
 #include "broker/server/config_store.h"
@@ -100,37 +101,22 @@ static void release(struct alteration *alteration)
 
 static void refuse_duplicates(struct alteration *alteration)
 {
+    struct map seen = {0};
+    struct buf key = {0};
     for (int32_t i = 0; i < alteration->count; i++) {
-        for (int32_t j = 0; j < i; j++) {
-            struct resource *a = &alteration->resources[i], *b = &alteration->resources[j];
-            if (a->type != b->type || !slice_equal(a->name, b->name))
-                continue;
-            enum err e = err_note(ERR_INVALID_REQUEST, "Each resource must appear at most once.");
-            set_done(a, e);
-            set_done(b, e);
-        }
+        struct resource *resource = &alteration->resources[i];
+        key.size = 0;
+        buf_put_u8(&key, (uint8_t)resource->type);
+        buf_put_slice(&key, resource->name);
+        struct resource *other = map_put(&seen, buf_slice(&key), resource);
+        if (!other)
+            continue;
+        enum err e = err_note(ERR_INVALID_REQUEST, "Each resource must appear at most once.");
+        set_done(other, e);
+        set_done(resource, e);
     }
-}
-
-/* Names twice and nulls are refused before anything else is looked at. */
-static enum err check_ops(const struct resource *resource)
-{
-    for (int32_t i = 0; i < resource->ops_count; i++) {
-        for (int32_t j = 0; j < i; j++) {
-            if (slice_equal(resource->ops[i].name, resource->ops[j].name))
-                return err_note(ERR_INVALID_REQUEST, "Error due to duplicate config keys");
-        }
-    }
-    struct buf nulls = {0};
-    for (int32_t i = 0; i < resource->ops_count; i++) {
-        if (resource->ops[i].kind != CONFIG_OP_DELETE && slice_is_null(resource->ops[i].value))
-            buf_printf(&nulls, "%s%.*s", nulls.size ? ", " : "", SLICE_ARG(resource->ops[i].name));
-    }
-    enum err e = nulls.size ? err_note(ERR_INVALID_REQUEST, "Null value not supported for : %.*s",
-                                       (int)nulls.size, (const char *)nulls.data)
-                            : ERR_OK;
-    buf_done(&nulls);
-    return e;
+    buf_done(&key);
+    map_done(&seen);
 }
 
 static enum err check_node_id(const struct resource *resource)
@@ -176,7 +162,7 @@ static enum err check_type(struct resource *resource)
 
 static void judge(struct resource *resource)
 {
-    enum err e = check_ops(resource);
+    enum err e = config_ops_check_names(resource->ops, resource->ops_count);
     if (!e)
         e = check_type(resource);
     if (e || resource->type == RESOURCE_BROKER_LOGGER)
