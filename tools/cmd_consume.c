@@ -301,6 +301,7 @@ int cmd_consume(int argc, char **argv)
     check_options(&o);
     read_format(&o);
     int64_t begin = offset_of(o.offset, o.from_beginning);
+    rdkafka_check_brokers(o.bootstrap, o.config, &o.settings);
     if (o.group)
         check_groups_are_served(&o);
 

@@ -201,6 +201,7 @@ int cmd_produce(int argc, char **argv)
         cli_fail("the reader %s is a Java class, which cannot be loaded here", reader);
     line_format_read(&o.format, o.reader_config, &o.properties);
 
+    rdkafka_check_brokers(o.bootstrap, o.config, &o.settings);
     rd_kafka_t *producer = new_producer(&o);
     int64_t count = send_lines(producer, &o);
     flush(producer);

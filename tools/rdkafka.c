@@ -5,6 +5,7 @@
 
 #include "broker/base/mem.h"
 #include "broker/config/properties.h"
+#include "tools/client.h"
 #include "tools/rdkafka.h"
 
 static struct rdkafka functions;
@@ -60,4 +61,26 @@ rd_kafka_conf_t *rdkafka_configure(const char *bootstrap, const char *file,
         rdkafka_set(conf, name, value);
     }
     return conf;
+}
+
+static bool is_of_security(const char *setting)
+{
+    return strncmp(setting, "security.", 9) == 0 || strncmp(setting, "ssl.", 4) == 0 ||
+           strncmp(setting, "sasl.", 5) == 0;
+}
+
+void rdkafka_check_brokers(const char *bootstrap, const char *file, const struct texts *settings)
+{
+    OWNED(client) struct client *client = NULL;
+    struct config_map map = {0};
+    bool is_secured = false;
+    if (file)
+        cli_check(properties_read(file, &map));
+    for (int32_t i = 0; i < map.count; i++)
+        is_secured |= is_of_security(map.entries[i].name);
+    for (int32_t i = 0; i < settings->count; i++)
+        is_secured |= is_of_security(settings->items[i]);
+    config_map_done(&map);
+    if (!is_secured)
+        cli_check(client_open(bootstrap, NULL, &client));
 }

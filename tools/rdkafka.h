@@ -53,4 +53,7 @@ const struct rdkafka *rdkafka_load(void);
  * ones winning. */
 rd_kafka_conf_t *rdkafka_configure(const char *bootstrap, const char *file,
                                    const struct texts *settings);
+/* Ends the process with a sentence when no broker answers, at once: the library would try for a
+ * minute and say so in many. Where TLS or SASL is asked for, it finds out by itself. */
+void rdkafka_check_brokers(const char *bootstrap, const char *file, const struct texts *settings);
 void rdkafka_set(rd_kafka_conf_t *conf, const char *name, const char *value);
