@@ -1,12 +1,8 @@
-/* What is in the log directories, and cutting records off a log's head: DescribeLogDirs (KIP-113,
- * KIP-827) and DeleteRecords (KIP-107). Both look at disks, so they run on a worker. */
+/* DescribeLogDirs (KIP-113, KIP-827): what is in the log directories. It looks at disks, so it runs
+ * on a worker. */
 #include "broker/api/broker.h"
 #include "broker/api/handlers.h"
-#include "broker/wire/topic_name.h"
-#include "wire/delete_records.h"
 #include "wire/describe_log_dirs.h"
-
-/* --- DescribeLogDirs --- */
 
 struct dir_work {
     struct request *request;
@@ -123,97 +119,4 @@ static void describe_log_dirs(struct request *request)
 void handle_describe_log_dirs(struct request *request)
 {
     request_to_worker(request, describe_log_dirs);
-}
-
-/* --- DeleteRecords --- */
-
-static bool may_delete(const struct request *request, struct partition *partition)
-{
-    const struct cluster_functions *cluster = &request->broker->cluster;
-    return cluster->topic_facts(cluster->cluster, partition_topic(partition)).cleanup_policy &
-           CLEANUP_DELETE;
-}
-
-static enum err delete_records_of(struct request *request, struct slice topic, int32_t index,
-                                  int64_t offset, int64_t *ret_low_watermark)
-{
-    struct partition *partition = NULL;
-    if (topic_is_internal(topic) &&
-        metadata_has_partition(request->broker->metadata_cache, topic, index))
-        return ERR_INVALID_TOPIC_EXCEPTION;
-    enum err e = replica_manager_find(request->broker->replica_manager, topic, index, &partition);
-    if (e)
-        return e;
-    e = may_delete(request, partition)
-            ? partition_delete_records(partition, offset, ret_low_watermark)
-            : ERR_POLICY_VIOLATION;
-    partition_unref(partition);
-    return e;
-}
-
-/* The entry of the answer for a topic, new or as it is: a topic may be named twice. */
-static struct delete_records_response_delete_records_topic_result *
-topic_entry(struct delete_records_response *response, struct slice name, struct arena *arena,
-            int32_t room)
-{
-    for (int32_t t = 0; t < response->topics_count; t++)
-        if (slice_equal(response->topics[t].name, name))
-            return &response->topics[t];
-    struct delete_records_response_delete_records_topic_result *to =
-        &response->topics[response->topics_count++];
-    to->name = name;
-    to->partitions = arena_new_array(
-        arena, struct delete_records_response_delete_records_partition_result, room);
-    return to;
-}
-
-static struct delete_records_response_delete_records_partition_result *
-partition_entry(struct delete_records_response_delete_records_topic_result *topic, int32_t index)
-{
-    for (int32_t i = 0; i < topic->partitions_count; i++)
-        if (topic->partitions[i].partition_index == index)
-            return &topic->partitions[i];
-    struct delete_records_response_delete_records_partition_result *to =
-        &topic->partitions[topic->partitions_count++];
-    delete_records_response_delete_records_partition_result_init(to);
-    to->partition_index = index;
-    return to;
-}
-
-static int32_t count_deletions(const struct delete_records_request *message)
-{
-    int32_t count = 0;
-    for (int32_t t = 0; t < message->topics_count; t++)
-        count += message->topics[t].partitions_count;
-    return count;
-}
-
-static void delete_records(struct request *request)
-{
-    const struct delete_records_request *message = request->message;
-    struct arena *arena = request->arena;
-    struct delete_records_response response;
-    delete_records_response_init(&response);
-    response.topics =
-        arena_new_array(arena, struct delete_records_response_delete_records_topic_result,
-                        (size_t)message->topics_count + 1);
-    int32_t room = count_deletions(message);
-    for (int32_t t = 0; t < message->topics_count; t++) {
-        const struct delete_records_request_delete_records_topic *from = &message->topics[t];
-        for (int32_t i = 0; i < from->partitions_count; i++) {
-            struct delete_records_response_delete_records_partition_result *to =
-                partition_entry(topic_entry(&response, from->name, arena, room),
-                                from->partitions[i].partition_index);
-            to->low_watermark = -1;
-            to->error_code =
-                err_wire_code(delete_records_of(request, from->name, to->partition_index,
-                                                from->partitions[i].offset, &to->low_watermark));
-        }
-    }
-    request_answer(request, &response);
-}
-
-void handle_delete_records(struct request *request)
-{
-    request_to_worker(request, delete_records);
 }

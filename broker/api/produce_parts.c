@@ -72,6 +72,43 @@ static void gather_parts(struct produce_wait *wait)
     map_done(&seen);
 }
 
+/* A topic of the answer, while its parts are counted. */
+struct topic_slot {
+    struct slice name;
+    int32_t count;
+};
+
+struct topic_slots {
+    struct topic_slot *slots;
+    int32_t count;
+    struct map by_name; /* once there are more than a few */
+};
+
+static int32_t new_slot(struct topic_slots *topics, struct slice name)
+{
+    topics->slots[topics->count].name = name;
+    return topics->count++;
+}
+
+/* Parts of one topic mostly come one after the other. */
+static int32_t slot_of(struct topic_slots *topics, struct slice name)
+{
+    for (int32_t i = topics->count - 1; i >= 0 && i >= topics->count - FEW_PARTS; i--)
+        if (slice_equal(topics->slots[i].name, name))
+            return i;
+    if (topics->count < FEW_PARTS)
+        return new_slot(topics, name);
+    if (topics->by_name.count == 0)
+        for (int32_t i = 0; i < topics->count; i++)
+            map_put(&topics->by_name, topics->slots[i].name, &topics->slots[i]);
+    struct topic_slot *known = map_get(&topics->by_name, name);
+    if (known)
+        return (int32_t)(known - topics->slots);
+    int32_t slot = new_slot(topics, name);
+    map_put(&topics->by_name, name, &topics->slots[slot]);
+    return slot;
+}
+
 /* One topic of the answer for each that has parts, in the order in which they came. */
 static void lay_out_answer(struct produce_wait *wait)
 {
@@ -79,26 +116,28 @@ static void lay_out_answer(struct produce_wait *wait)
     struct produce_response *response = &wait->response;
     produce_response_init(response);
     size_t room = (size_t)wait->parts_count + 1;
-    response->responses =
-        arena_new_array(arena, struct produce_response_topic_produce_response, room);
-    bool *is_placed = arena_new_array(arena, bool, room);
+    struct topic_slots topics = {.slots = arena_new_array(arena, struct topic_slot, room)};
+    int32_t *slot_of_part = arena_new_array(arena, int32_t, room);
     for (int32_t i = 0; i < wait->parts_count; i++) {
-        if (is_placed[i])
-            continue;
+        slot_of_part[i] = slot_of(&topics, wait->parts[i].topic);
+        topics.slots[slot_of_part[i]].count++;
+    }
+    map_done(&topics.by_name);
+    response->responses_count = topics.count;
+    response->responses =
+        arena_new_array(arena, struct produce_response_topic_produce_response, topics.count + 1);
+    for (int32_t i = 0; i < topics.count; i++) {
+        response->responses[i].name = topics.slots[i].name;
+        response->responses[i].partition_responses = arena_new_array(
+            arena, struct produce_response_partition_produce_response, topics.slots[i].count);
+    }
+    for (int32_t i = 0; i < wait->parts_count; i++) {
         struct produce_response_topic_produce_response *topic =
-            &response->responses[response->responses_count++];
-        topic->name = wait->parts[i].topic;
-        topic->partition_responses = arena_new_array(
-            arena, struct produce_response_partition_produce_response, room - (size_t)i);
-        for (int32_t k = i; k < wait->parts_count; k++) {
-            struct produce_part *part = &wait->parts[k];
-            if (is_placed[k] || !slice_equal(part->topic, topic->name))
-                continue;
-            is_placed[k] = true;
-            part->answer = &topic->partition_responses[topic->partition_responses_count++];
-            produce_response_partition_produce_response_init(part->answer);
-            part->answer->index = part->data->index;
-        }
+            &response->responses[slot_of_part[i]];
+        struct produce_part *part = &wait->parts[i];
+        part->answer = &topic->partition_responses[topic->partition_responses_count++];
+        produce_response_partition_produce_response_init(part->answer);
+        part->answer->index = part->data->index;
     }
 }
 

@@ -23,6 +23,7 @@ struct partition *partition_new(const char *topic, int32_t id, struct uuid topic
     lock_init(&partition->lock, RANK_PARTITION, "partition");
     list_init(&partition->fetch_waiters);
     list_init(&partition->ack_waiters);
+    list_init(&partition->delete_waiters);
     return partition;
 }
 
@@ -37,6 +38,7 @@ void partition_unref(struct partition *partition)
         return;
     assert(list_is_empty(&partition->fetch_waiters)); /* a waiter holds a reference */
     assert(list_is_empty(&partition->ack_waiters));
+    assert(list_is_empty(&partition->delete_waiters));
     free(partition->isr);
     free(partition->replicas);
     free(partition->remotes);
@@ -113,6 +115,7 @@ static void tell_acks_below(struct partition *partition, int64_t high_watermark)
 void partition_tell_everyone(struct partition *partition)
 {
     tell_acks_below(partition, INT64_MAX);
+    partition_tell_deleters(partition);
     partition_tell_fetchers(partition);
 }
 

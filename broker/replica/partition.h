@@ -148,10 +148,16 @@ MUST_USE enum err partition_check(struct partition *partition, int32_t current_l
  * watermark has reached the start of the leader's epoch (KIP-207). */
 enum err partition_latest_is_known(struct partition *partition);
 
-/* DeleteRecords: raise the log start to `offset` (-1: the high watermark). POLICY_VIOLATION is the
- * caller's to find; OFFSET_OUT_OF_RANGE; ret_low_watermark: the log start after. */
+/* DeleteRecords: raise the log start to `offset` (-1: the high watermark). ret_offset: what that
+ * is; ret_low_watermark: where the log starts at the slowest live replica, -1 while one is not
+ * known. POLICY_VIOLATION is the caller's to find; OFFSET_OUT_OF_RANGE, NOT_LEADER_OR_FOLLOWER,
+ * KAFKA_STORAGE_ERROR. */
 MUST_USE enum err partition_delete_records(struct partition *partition, int64_t offset,
-                                           int64_t *ret_low_watermark);
+                                           int64_t *ret_offset, int64_t *ret_low_watermark);
+/* How that stands: ERR_AGAIN until the low watermark has reached the offset; ERR_OK;
+ * NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR. */
+MUST_USE enum err partition_deleted_state(struct partition *partition, int64_t offset,
+                                          int64_t *ret_low_watermark);
 
 /* Follower state (part of a fetch by replica_id): remember how far it is; moves the high watermark.
  */
@@ -166,4 +172,7 @@ void partition_wait_fetch(struct partition *partition, struct partition_waiter *
 /* Produce: told when the high watermark reaches waiter->offset or leadership is lost; false if that
  * is already so (not added). */
 bool partition_wait_ack(struct partition *partition, struct partition_waiter *waiter);
+/* DeleteRecords: told when the low watermark reaches waiter->offset or leadership is lost; false if
+ * that is already so (not added). */
+bool partition_wait_deleted(struct partition *partition, struct partition_waiter *waiter);
 void partition_stop_waiting(struct partition *partition, struct partition_waiter *waiter);

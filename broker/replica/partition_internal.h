@@ -34,7 +34,7 @@ struct partition {
     struct remote_replica *remotes; /* of replicas[] without ourselves */
     int32_t remotes_count;
     bool flush_gates_commit; /* flush.messages asks for it: nothing unsynced counts as committed */
-    struct list_node fetch_waiters, ack_waiters;
+    struct list_node fetch_waiters, ack_waiters, delete_waiters;
 
     _Atomic int64_t high_watermark; /* written under the lock (release), read by all (acquire) */
 };
@@ -43,6 +43,9 @@ struct partition {
 void partition_advance_high_watermark(struct partition *partition);
 void partition_tell_fetchers(struct partition *partition);
 void partition_tell_everyone(struct partition *partition);
+/* Those whose deletion has reached every live replica, or will not here. */
+void partition_tell_deleters(struct partition *partition);
+bool partition_is_alive(const struct partition *partition, int32_t id);
 int32_t partition_effective_min_isr(const struct partition *partition);
 bool partition_is_in_maximal_isr(const struct partition *partition, int32_t id);
 int32_t partition_maximal_isr_count(const struct partition *partition);

@@ -222,25 +222,6 @@ enum err partition_latest_is_known(struct partition *partition)
                : ERR_OK;
 }
 
-enum err partition_delete_records(struct partition *partition, int64_t offset,
-                                  int64_t *ret_low_watermark)
-{
-    LOCK_SCOPE(&partition->lock);
-    if (partition->role == ROLE_OFFLINE)
-        return ERR_KAFKA_STORAGE_ERROR;
-    if (partition->role != ROLE_LEADER)
-        return ERR_NOT_LEADER_OR_FOLLOWER;
-    int64_t high_watermark = partition_high_watermark(partition);
-    if (offset == -1)
-        offset = high_watermark;
-    if (offset < 0 || offset > high_watermark)
-        return ERR_OFFSET_OUT_OF_RANGE;
-    enum err e = log_raise_start(partition->log, offset, high_watermark);
-    if (!e)
-        *ret_low_watermark = log_start_offset(partition->log);
-    return e;
-}
-
 /* --- followers --- */
 
 /* It had everything now, or at least when it asked last; never earlier than was known before. */
@@ -273,6 +254,7 @@ enum err partition_follower_fetched(struct partition *partition, int32_t replica
         remote->end_offset = fetch_offset;
         remote->start_offset = log_start_offset;
         partition_advance_high_watermark(partition);
+        partition_tell_deleters(partition);
         return ERR_OK;
     }
     return ERR_UNKNOWN_LEADER_EPOCH;

@@ -51,7 +51,7 @@ static int64_t lag_max_ms(const struct partition *partition)
                            : REPLICA_LAG_DEFAULT_MS;
 }
 
-static bool is_alive(const struct partition *partition, int32_t id)
+bool partition_is_alive(const struct partition *partition, int32_t id)
 {
     return !partition->host || !partition->host->live_brokers ||
            live_brokers_has(partition->host->live_brokers, id);
@@ -70,7 +70,7 @@ bool partition_waits_for(const struct partition *partition, const struct remote_
     if (partition_is_in_maximal_isr(partition, remote->broker_id))
         return true;
     return remote->end_offset >= 0 && !lags(partition, remote, now_ms) &&
-           is_alive(partition, remote->broker_id);
+           partition_is_alive(partition, remote->broker_id);
 }
 
 /* --- wishes --- */
@@ -99,7 +99,8 @@ static bool may_join(struct partition *partition, int32_t replica_id)
     const struct remote_replica *remote = remote_of(partition, replica_id);
     return remote && !contains(partition->isr, partition->isr_count, replica_id) &&
            remote->end_offset >= partition_high_watermark(partition) &&
-           remote->end_offset >= partition->epoch_start_offset && is_alive(partition, replica_id);
+           remote->end_offset >= partition->epoch_start_offset &&
+           partition_is_alive(partition, replica_id);
 }
 
 struct isr_change *partition_expand_isr(struct partition *partition, int32_t replica_id)

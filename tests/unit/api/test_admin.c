@@ -105,6 +105,63 @@ static void test_deletions_of_many_partitions_are_told_one_by_one(void **state)
     partition_unref(q);
 }
 
+static void test_a_deletion_waits_until_live_replicas_have_followed(void **state)
+{
+    struct api *api = *state;
+    struct partition *p = replicated_topic(api, "t", 2);
+    append_to(p, 6);
+    follower_at(p, 2, 6);
+    follower_at(p, 3, 6);
+    struct fake_call *call = delete_records(api, &(struct deletion){"t", 0, 4}, 1);
+    assert_false(fake_is_over(call));
+    assert_int_equal(log_start_offset(partition_log(p)), 4); /* here it is done */
+    assert_err(partition_follower_fetched(p, 2, 6, 6, 4), ERR_OK);
+    fake_settle(api->loop);
+    assert_false(fake_is_over(call)); /* all of them, in the ISR or not */
+    assert_err(partition_follower_fetched(p, 3, 6, 6, 5), ERR_OK);
+    fake_settle(api->loop);
+    assert_code(deleted(call)->error_code, ERR_OK);
+    assert_int_equal(deleted(call)->low_watermark, 4);
+    partition_unref(p);
+}
+
+static void test_a_deletion_times_out_with_what_was_known_and_stays(void **state)
+{
+    struct api *api = *state;
+    struct partition *p = replicated_topic(api, "t", 2), *q = led_topic(api, "q", 0);
+    append_to(p, 6);
+    append_to(q, 6);
+    follower_at(p, 2, 6);
+    assert_err(partition_follower_fetched(p, 3, 6, 6, 1), ERR_OK);
+    const struct deletion both[] = {{"t", 0, 4}, {"q", 0, 2}};
+    struct fake_call *call = delete_records(api, both, 2);
+    fake_advance(api->loop, 999);
+    assert_false(fake_is_over(call));
+    fake_advance(api->loop, 1);
+    const struct delete_records_response *response = fake_answer(call);
+    assert_code(response->topics[0].partitions[0].error_code, ERR_REQUEST_TIMED_OUT);
+    assert_int_equal(response->topics[0].partitions[0].low_watermark, 0);
+    assert_code(response->topics[1].partitions[0].error_code, ERR_OK);
+    assert_int_equal(response->topics[1].partitions[0].low_watermark, 2);
+    assert_int_equal(log_start_offset(partition_log(p)), 4);
+    partition_unref(p);
+    partition_unref(q);
+}
+
+static void test_a_deletion_ends_with_leadership(void **state)
+{
+    struct api *api = *state;
+    struct partition *p = replicated_topic(api, "t", 2);
+    append_to(p, 6);
+    follower_at(p, 2, 6);
+    struct fake_call *call = delete_records(api, &(struct deletion){"t", 0, 4}, 1);
+    lose_leadership(api, "t");
+    fake_settle(api->loop);
+    assert_code(deleted(call)->error_code, ERR_NOT_LEADER_OR_FOLLOWER);
+    assert_int_equal(deleted(call)->low_watermark, -1);
+    partition_unref(p);
+}
+
 /* --- DescribeLogDirs --- */
 
 static const struct describe_log_dirs_response *describe(struct api *api, const char *topic,
@@ -269,6 +326,9 @@ int main(void)
         TEST(test_records_are_deleted_up_to_an_offset),
         TEST(test_records_are_not_deleted_everywhere),
         TEST(test_deletions_of_many_partitions_are_told_one_by_one),
+        TEST(test_a_deletion_waits_until_live_replicas_have_followed),
+        TEST(test_a_deletion_times_out_with_what_was_known_and_stays),
+        TEST(test_a_deletion_ends_with_leadership),
         TEST(test_log_dirs_tell_their_partitions_by_topic),
         TEST(test_log_dirs_tell_only_what_is_asked),
         TEST(test_ids_come_from_blocks_and_never_twice),

@@ -68,8 +68,8 @@ static void test_offsets_beyond_either_end_are_out_of_range(void **state)
     struct api *api = *state;
     struct partition *p = lead_t(api);
     append_to(p, 10);
-    int64_t low;
-    assert_err(partition_delete_records(p, 4, &low), ERR_OK);
+    int64_t to, low;
+    assert_err(partition_delete_records(p, 4, &to, &low), ERR_OK);
     api->fetch.max_wait_ms = 1000;
     api->fetch.min_bytes = 1;
     static const int64_t outside[] = {-1, 0, 3, 11, INT64_MAX};

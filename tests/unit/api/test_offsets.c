@@ -88,8 +88,8 @@ static void test_both_ends_in_every_version(void **state)
 {
     struct api *api = *state;
     struct partition *p = filled(api);
-    int64_t low;
-    assert_err(partition_delete_records(p, 2, &low), ERR_OK);
+    int64_t to, low;
+    assert_err(partition_delete_records(p, 2, &to, &low), ERR_OK);
     for (int16_t version = 1; version <= NEWEST; version++) {
         int32_t epoch = version >= 4 ? EPOCH : -1;
         assert_found(ask_one(api, version, EARLIEST), 2, -1, epoch);

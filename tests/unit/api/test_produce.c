@@ -144,6 +144,30 @@ static void test_each_of_many_names_gets_its_answer(void **state)
     }
 }
 
+/* Memory and time grow with the number of topics, not with its square. */
+static void test_a_request_may_name_very_many_topics(void **state)
+{
+    struct api *api = *state;
+    tell_brokers(api->r);
+    enum { MANY = 20000, NAME_SIZE = 8 };
+    struct sent *sent = mem_new_array(struct sent, MANY);
+    char *names = mem_new_array(char, (size_t)MANY *NAME_SIZE);
+    for (int i = 0; i < MANY; i++) {
+        snprintf(names + (ptrdiff_t)i * NAME_SIZE, NAME_SIZE, "t%d", i / 2 * 7919 % MANY);
+        sent[i] = (struct sent){.topic = names + (ptrdiff_t)i * NAME_SIZE, .partition = i % 2};
+    }
+    const struct produce_response *response =
+        fake_answer(produce(api, NEWEST, ACKS_LEADER, sent, MANY));
+    assert_int_equal(response->responses_count, MANY / 2);
+    for (int i = 0; i < MANY / 2; i++) {
+        assert_true(slice_equal_str(response->responses[i].name, sent[2 * i].topic));
+        assert_int_equal(response->responses[i].partition_responses_count, 2);
+        assert_int_equal(response->responses[i].partition_responses[1].index, 1);
+    }
+    free(sent);
+    free(names);
+}
+
 /* --- acks --- */
 
 static void test_acks_0_sends_nothing_and_appends(void **state)
@@ -588,6 +612,7 @@ int main(void)
         TEST(test_partitions_stand_and_fall_alone),
         TEST(test_of_a_partition_named_twice_the_last_counts),
         TEST(test_each_of_many_names_gets_its_answer),
+        TEST(test_a_request_may_name_very_many_topics),
         TEST(test_acks_0_sends_nothing_and_appends),
         TEST(test_an_error_of_acks_0_closes_the_connection),
         TEST(test_other_acks_are_refused_and_nothing_is_appended),

@@ -461,19 +461,27 @@ static void test_records_are_deleted_up_to_the_high_watermark_at_most(void **sta
     struct replicas *r = *state;
     struct role_spec spec = led(1, 2);
     struct partition *p = take_role(r, &spec);
+    r->alive_count = 2;
+    tell_brokers(r); /* number 3 is gone, and nobody waits for it */
     append_to(p, 5);
     append_to(p, 5);
     be_at(p, 2, 5);
-    int64_t low = -7;
-    assert_err(partition_delete_records(p, 6, &low), ERR_OFFSET_OUT_OF_RANGE);
-    assert_err(partition_delete_records(p, -2, &low), ERR_OFFSET_OUT_OF_RANGE);
+    int64_t to = -7, low = -7;
+    assert_err(partition_delete_records(p, 6, &to, &low), ERR_OFFSET_OUT_OF_RANGE);
+    assert_err(partition_delete_records(p, -2, &to, &low), ERR_OFFSET_OUT_OF_RANGE);
     assert_int_equal(low, -7);
-    assert_err(partition_delete_records(p, 3, &low), ERR_OK);
+    assert_err(partition_delete_records(p, 3, &to, &low), ERR_OK);
+    assert_int_equal(to, 3);
+    assert_int_equal(low, 0); /* number 2 has them still */
+    assert_err(partition_deleted_state(p, 3, &low), ERR_AGAIN);
+    assert_err(partition_follower_fetched(p, 2, 5, 10, 3), ERR_OK);
+    assert_err(partition_deleted_state(p, 3, &low), ERR_OK);
     assert_int_equal(low, 3);
-    assert_err(partition_delete_records(p, 1, &low), ERR_OK); /* never back */
+    assert_err(partition_delete_records(p, 1, &to, &low), ERR_OK); /* never back */
+    assert_int_equal(log_start_offset(partition_log(p)), 3);
     assert_int_equal(low, 3);
-    assert_err(partition_delete_records(p, -1, &low), ERR_OK);
-    assert_int_equal(low, 5);
+    assert_err(partition_delete_records(p, -1, &to, &low), ERR_OK);
+    assert_int_equal(to, 5);
     struct partition_read_result got;
     assert_err(read_at(r, p, (struct partition_read){CONSUMER, .fetch_offset = 4}, &got),
                ERR_OFFSET_OUT_OF_RANGE);
