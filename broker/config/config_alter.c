@@ -35,6 +35,26 @@ enum err config_ops_check_names(const struct config_op *ops, int32_t ops_count)
     return e;
 }
 
+static bool is_same(struct slice value, const char *text)
+{
+    return text && slice_equal_str(value, text);
+}
+
+enum err config_ops_check_live(const struct config *config, const struct config_op *ops,
+                               int32_t ops_count, const struct config_map *before)
+{
+    for (int32_t i = 0; i < ops_count; i++) {
+        OWNED_MEM char *name = mem_strndup((const char *)ops[i].name.data, ops[i].name.size);
+        const struct config_key *key = config_key_find(name);
+        bool is_frozen = key && (key->flags & KEY_AT_START) && ops[i].kind != CONFIG_OP_DELETE;
+        if (is_frozen && !is_same(ops[i].value, config_map_get(before, name)) &&
+            !is_same(ops[i].value, config_text(config, key)))
+            return err_note(ERR_INVALID_REQUEST, "Cannot update these configs dynamically: Set(%s)",
+                            name);
+    }
+    return ERR_OK;
+}
+
 /* Split at every comma and keep empty parts but trailing ones, as Java's String.split does. */
 static struct config_list split_plain(const char *text, struct arena *arena)
 {

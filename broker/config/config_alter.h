@@ -19,6 +19,13 @@ enum config_target { TARGET_TOPIC, TARGET_BROKER, TARGET_BROKER_DEFAULT };
  * Errors: ERR_INVALID_REQUEST: a name twice; null values, with all their names. */
 MUST_USE enum err config_ops_check_names(const struct config_op *ops, int32_t ops_count);
 
+/* Would these change a setting that Kafka changes while it runs and this broker does not
+ * (KEY_AT_START)? What already stands in `before`, the znode, or is in force passes: a JVM broker
+ * of the same cluster may have put it there. Errors: ERR_INVALID_REQUEST, as a JVM broker says it
+ * of what it cannot change. */
+MUST_USE enum err config_ops_check_live(const struct config *config, const struct config_op *ops,
+                                        int32_t ops_count, const struct config_map *before);
+
 /* Carry the operations out on `properties`, what the znode holds now.
  * Errors (properties may then be half changed): ERR_INVALID_REQUEST: a name twice, a null value, an
  * unknown operation; ERR_INVALID_CONFIG: append or subtract where the type is no list, or of an

@@ -12,6 +12,13 @@ const char *config_text(const struct config *config, const struct config_key *ke
     return text ? text : config_key_fallback(key);
 }
 
+bool config_key_differs(const struct config_key *key, const struct config *a,
+                        const struct config *b)
+{
+    const char *x = config_text(a, key), *y = config_text(b, key);
+    return x && y ? strcmp(x, y) != 0 : x != y;
+}
+
 static void store(void *field, enum config_type type, const struct config_value *value)
 {
     switch (type) {

@@ -85,14 +85,6 @@ static void set_synonyms(struct config_view *view, const struct config_synonym *
     view->source = count ? copy[0].source : SOURCE_DEFAULT;
 }
 
-/* The row of a broker's setting, also of one with a listener's prefix; NULL if nobody knows it. */
-static const struct config_key *row_of(const char *name)
-{
-    const struct config_key *key = config_key_find(name);
-    const char *dot = strncmp(name, "listener.name.", 14) == 0 ? strchr(name + 14, '.') : NULL;
-    return key || !dot ? key : config_key_find(dot + 1);
-}
-
 static struct config_view view_of(const char *name, const struct config_key *key, const char *text,
                                   struct arena *arena)
 {
@@ -102,8 +94,7 @@ static struct config_view view_of(const char *name, const struct config_key *key
         .value = is_sensitive ? NULL : config_value_canonical(key, text, arena),
         .doc = key ? key->doc : NULL,
         .type = key ? (int8_t)key->type : 0,
-        .is_read_only =
-            !key || key->update == UPDATE_READ_ONLY || (key->flags & KEY_DYNAMIC_ONLY) != 0,
+        .is_read_only = !key || !config_key_is_live(key) || (key->flags & KEY_DYNAMIC_ONLY) != 0,
         .is_sensitive = is_sensitive,
     };
 }
@@ -125,7 +116,7 @@ static void broker_view(const struct config *config, const char *name, const cha
 {
     struct config_synonym synonyms[SYNONYMS_MAX];
     int32_t count = 0;
-    const struct config_key *key = row_of(name);
+    const struct config_key *key = config_key_find_inner(name);
     *ret_view = view_of(name, key, text, arena);
     if (!config_key_find(name))
         ret_view->is_read_only = true;
@@ -172,7 +163,7 @@ struct config_view *config_describe_broker_default(const struct config *config,
         struct config_view *view = &views[count];
         if (!is_asked(&asked, entry->name))
             continue;
-        *view = view_of(entry->name, row_of(entry->name), entry->value, arena);
+        *view = view_of(entry->name, config_key_find_inner(entry->name), entry->value, arena);
         if (!view->is_sensitive)
             view->value = arena_strdup(arena, slice_str(entry->value)); /* as it was given */
         struct config_synonym synonym = {view->name, view->value, SOURCE_DYNAMIC_DEFAULT_BROKER};

@@ -73,6 +73,15 @@ const struct config_key *config_key_find(const char *name)
     return found ? *found : NULL;
 }
 
+const struct config_key *config_key_find_inner(const char *name)
+{
+    static const char prefix[] = "listener.name.";
+    const char *dot = NULL;
+    if (strncmp(name, prefix, strlen(prefix)) == 0)
+        dot = strchr(name + strlen(prefix), '.');
+    return config_key_find(dot ? dot + 1 : name);
+}
+
 const struct config_key *topic_key_find(const char *name)
 {
     for (int32_t i = 0; i < topic_keys_count; i++) {

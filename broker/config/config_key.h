@@ -42,6 +42,7 @@ enum config_flag {
     KEY_OURS = 2,     /* Kafka does not know it */
     KEY_HAS_FIELD = 4,
     KEY_DYNAMIC_ONLY = 16, /* never in a file, listed only where it is set (DynamicConfig.Broker) */
+    KEY_AT_START = 32,     /* Kafka changes it while running; this broker reads its file alone */
     KEY_FALLBACK_CORES = 8, /* the default is the number of processors */
 };
 
@@ -78,6 +79,19 @@ extern const int32_t config_key_tables_count;
 /* The row of a broker's or a topic's setting, or NULL. Threads: any. */
 const struct config_key *config_key_find(const char *name);
 const struct config_key *topic_key_find(const char *name);
+
+/* Can it be changed while this broker runs? */
+static inline bool config_key_is_live(const struct config_key *key)
+{
+    return key->update != UPDATE_READ_ONLY && !(key->flags & KEY_AT_START);
+}
+
+/* Is its text, or the default that stands for it, another in these two snapshots? */
+bool config_key_differs(const struct config_key *key, const struct config *a,
+                        const struct config *b);
+
+/* The row behind "listener.name.<listener>.<setting>" too; NULL if nobody knows the name. */
+const struct config_key *config_key_find_inner(const char *name);
 
 /* All rows sorted by name. */
 const struct config_key *const *config_keys_sorted(int32_t *ret_count);

@@ -116,6 +116,20 @@ static void take_good_ones(const struct config *base, enum config_target target,
     take_good_ones(base, target, (struct tried){tried.first + half, tried.count - half}, ret_good);
 }
 
+/* Without what this broker cannot change while it runs: a snapshot that named it would not be true.
+ * A JVM broker of the same cluster may have stored it. */
+static void copy_live_ones(const struct config_map *properties, struct config_map *ret_live)
+{
+    for (int32_t i = 0; properties && i < properties->count; i++) {
+        const struct config_entry *entry = &properties->entries[i];
+        const struct config_key *key = config_key_find(entry->name);
+        if (key && (key->flags & KEY_AT_START))
+            trace_warn("a dynamic setting has no effect on this broker name=%s", entry->name);
+        else
+            config_map_set(ret_live, entry->name, entry->value);
+    }
+}
+
 /* The snapshot with the layer replaced by what is good of `properties`; NULL if that changes
  * nothing. */
 static struct config *build_next(const struct config *base, enum dynamic_layer layer,
@@ -125,10 +139,10 @@ static struct config *build_next(const struct config *base, enum dynamic_layer l
     int place = is_broker ? LAYER_DYNAMIC_BROKER : LAYER_DYNAMIC_DEFAULT;
     const struct config_inside *inside = base->inside;
     struct config_problems problems = {0};
-    struct config_map good = {0};
+    struct config_map live = {0}, good = {0};
     struct config *next = NULL;
-    struct tried all = {properties ? properties->entries : NULL,
-                        properties ? properties->count : 0};
+    copy_live_ones(properties, &live);
+    struct tried all = {live.entries, live.count};
     take_good_ones(base, is_broker ? TARGET_BROKER : TARGET_BROKER_DEFAULT, all, &good);
     if (!config_map_equal(&good, &inside->layers[place])) {
         const struct config_map *layers[LAYERS_COUNT];
@@ -140,6 +154,7 @@ static struct config *build_next(const struct config *base, enum dynamic_layer l
             trace_error("dynamic settings cannot be applied reason=\"%s\"", problems.first_error);
     }
     config_problems_done(&problems);
+    config_map_done(&live);
     config_map_done(&good);
     return next;
 }

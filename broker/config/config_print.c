@@ -8,6 +8,8 @@
 
 static const char *update_text(const struct config_key *key)
 {
+    if (key->flags & KEY_AT_START)
+        return "at start only (Kafka changes it while running)";
     switch (key->update) {
     case UPDATE_READ_ONLY:
         return "at start only";

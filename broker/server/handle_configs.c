@@ -223,10 +223,7 @@ static enum err change_topic(void *context, struct config_map *properties)
 static bool is_password(struct slice name)
 {
     OWNED_MEM char *text = slice_dup(name);
-    const char *dot = slice_starts_with(name, "listener.name.")
-                          ? strchr(text + strlen("listener.name."), '.')
-                          : NULL;
-    const struct config_key *key = config_key_find(dot ? dot + 1 : text);
+    const struct config_key *key = config_key_find_inner(text);
     return key && key->type == CONFIG_PASSWORD;
 }
 
@@ -248,9 +245,12 @@ static enum err change_broker(void *context, struct config_map *properties)
 {
     struct resource *resource = context;
     enum config_target target = resource->name.size ? TARGET_BROKER : TARGET_BROKER_DEFAULT;
-    enum err e = apply_ops(resource, target, properties);
+    const struct config *config = config_now(resource->alteration->server->live);
+    enum err e = config_ops_check_live(config, resource->ops, resource->ops_count, properties);
     if (!e)
-        e = broker_config_check(config_now(resource->alteration->server->live), target, properties);
+        e = apply_ops(resource, target, properties);
+    if (!e)
+        e = broker_config_check(config, target, properties);
     return e ? e : check_passwords(resource);
 }
 

@@ -9,6 +9,7 @@
 
 #include "broker/base/trace.h"
 #include "broker/server/broker_zk.h"
+#include "broker/server/config_effects.h"
 #include "broker/server/config_watch.h"
 #include "broker/server/controller_join.h"
 #include "broker/server/fetcher_threads.h"
@@ -327,11 +328,9 @@ static void on_checkpoint(struct timer *timer)
 static void config_changed(void *context, const struct config *old_config,
                            const struct config *new_config)
 {
-    (void)old_config;
     struct server *server = context;
     server->broker.config = new_config;
-    broker_zk_apply_to_logs(server, NULL);
-    controller_join_update(server);
+    config_effects_apply(server, old_config, new_config);
 }
 
 static enum err begin_coordination(struct server *server)
