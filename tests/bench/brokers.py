@@ -159,11 +159,16 @@ class Running:
 
     def await_leaders(self, partitions, since_ns=None, seconds=120):
         """Seconds from exec (or from since_ns) to a Metadata answer with that many partitions, all led."""
-        try:
-            return self.place.program("bench_await", self.port, partitions, since_ns or self.since_ns, seconds,
-                                      seconds=seconds + 30)["seconds"]
-        except Failed as e:
-            raise Failed("%s\n%s" % (e, self.tail()))
+        asker = self.place.start("bench_await", self.port, partitions, since_ns or self.since_ns, seconds)
+        while asker.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                asker.wait(0.5)
+            if not self.is_alive():
+                asker.kill()
+        out, sentence = asker.communicate()
+        if asker.returncode:
+            raise Failed("%s: %s%s; %s" % (self.home.name, sentence.strip(), "" if self.is_alive() else "it ended", self.tail()))
+        return numbers(out)["seconds"]
 
     def tail(self):
         log = self.home.folder / "broker-1.log"
@@ -190,7 +195,12 @@ class Running:
         return not select.select([self._watch], [], [], 0)[0]
 
     def stop(self, seconds=180):
+        """An orderly stop, which a row may rely on: an error of stokerd at its end is an error of the row."""
         self._end(signal.SIGTERM, seconds)
+        if self.side == "stoker" and self._child.returncode:
+            raise Failed("%s stopped with %s; %s" % (self.home.name, self._child.returncode, self.tail()))
+        if " log not closed cleanly " in self.tail():
+            raise Failed("%s did not stop cleanly; %s" % (self.home.name, self.tail()))
 
     def kill(self):
         self._end(signal.SIGKILL, 60)
