@@ -41,8 +41,11 @@ static void take_records(struct followed *followed,
         local_error(followed, e);
         return;
     }
-    if (leader.records.size)
-        followed_requeue(followed); /* the leader is told the new position */
+    /* The leader is told the new position; and where we begin, if it has moved its own log start:
+     * its DeleteRecords waits to hear that we have followed (or were there before). */
+    if (leader.records.size || leader.log_start_offset != followed->leader_log_start)
+        followed_requeue(followed);
+    followed->leader_log_start = leader.log_start_offset;
     if (needs_flush) {
         flushes->items = mem_grow(flushes->items, &flushes->capacity, flushes->count + 1,
                                   sizeof *flushes->items);

@@ -39,6 +39,7 @@ struct followed {
     bool in_session;     /* the leader's session has it, or gets it with the request under way */
     int64_t sent_offset; /* what the session says of it */
     int32_t sent_leader_epoch;
+    int64_t leader_log_start; /* of its last answer */
 };
 
 struct forgotten {
