@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 
 #include "broker/base/mem.h"
 #include "broker/base/thread.h"
@@ -12,6 +13,9 @@
 
 /* How many held files at the cold end are passed over in search of one to close. */
 #define EVICTION_LOOK_MAX 64
+/* One descriptor of so many that the process may have is for the files of logs. The others are for
+ * connections, and for the files that starting, stopping and recovery open beside the cache. */
+#define DESCRIPTORS_SHARE 2
 
 struct log_file {
     struct list_node node; /* in the cache's list while a slot holds it */
@@ -28,6 +32,24 @@ struct file_cache {
     int max[FILE_KIND_COUNT];
 };
 
+/* Settings that together want more than their share of descriptors get it in the same proportion:
+ * a disk would seem broken when it is only a limit that was reached. */
+static void fit_into_limit(struct file_cache *cache)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY)
+        return;
+    int64_t wanted = 0, share = (int64_t)(limit.rlim_cur / DESCRIPTORS_SHARE);
+    for (int i = 0; i < FILE_KIND_COUNT; i++)
+        wanted += cache->max[i];
+    if (wanted <= share)
+        return;
+    for (int i = 0; i < FILE_KIND_COUNT; i++) {
+        int64_t max = cache->max[i] * share / wanted;
+        cache->max[i] = max > 0 ? (int)max : 1;
+    }
+}
+
 struct file_cache *file_cache_new(int max_segments, int max_indexes)
 {
     struct file_cache *cache = mem_new(struct file_cache);
@@ -36,6 +58,7 @@ struct file_cache *file_cache_new(int max_segments, int max_indexes)
     cache->max[FILE_INDEX] = max_indexes;
     for (int i = 0; i < FILE_KIND_COUNT; i++)
         list_init(&cache->used[i]);
+    fit_into_limit(cache);
     return cache;
 }
 

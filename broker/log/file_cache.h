@@ -27,6 +27,8 @@ struct file_slot {
     struct log_file *file; /* guarded by the cache's lock; NULL: not open */
 };
 
+/* The bounds are made smaller where they exceed half of the descriptors that the process may have
+ * (RLIMIT_NOFILE at this moment). */
 struct file_cache *file_cache_new(int max_segments, int max_indexes);
 void file_cache_free(struct file_cache *cache); /* every slot has been closed before */
 
