@@ -1,2 +1,2 @@
 # The model of ZooKeeper, for the handlers that store settings.
-target_sources(unit_server_test_configs PRIVATE ${CMAKE_SOURCE_DIR}/tests/fake/zk_memory.c)
+target_link_libraries(unit_server_test_configs PRIVATE zk_memory)

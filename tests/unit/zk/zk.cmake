@@ -1,6 +1,6 @@
 # The model needs its source; the live tests need a server: ZOOKEEPER=host:port, skipped without.
 foreach(name test_zk_memory test_registration)
-  target_sources(unit_zk_${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/fake/zk_memory.c)
+  target_link_libraries(unit_zk_${name} PRIVATE zk_memory)
 endforeach()
 add_executable(live_zk_session ${CMAKE_SOURCE_DIR}/tests/live/zk/test_session.c)
 target_include_directories(live_zk_session PRIVATE ${CMAKE_SOURCE_DIR})
