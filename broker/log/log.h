@@ -101,7 +101,8 @@ MUST_USE enum err log_append_follower(struct log *log, const uint8_t *records, s
  * leader-epoch-checkpoint. */
 MUST_USE enum err log_assign_epoch(struct log *log, int32_t leader_epoch, int64_t start_offset);
 
-/* Cut everything at and above `offset`; or begin anew, empty, at `offset`. */
+/* Cut everything at and above `offset`, and epochs that began there, also where nothing else is cut;
+ * or begin anew, empty, at `offset`. */
 MUST_USE enum err log_truncate(struct log *log, int64_t offset);
 MUST_USE enum err log_truncate_fully(struct log *log, int64_t offset);
 

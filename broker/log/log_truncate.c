@@ -96,37 +96,49 @@ static void lower(_Atomic int64_t *value, int64_t bound)
 
 /* All but the segment at the offset's place go; it is cut where the batch begins that holds the
  * offset. */
-static enum err cut_end(struct log *log, int64_t offset)
+static enum err cut_end(struct log *log, int slot, int64_t position, int64_t offset)
+{
+    struct segment *seg = log->list->items[slot];
+    lock_acquire(&log->view);
+    atomic_store_explicit(&log->end_offset, offset, memory_order_release);
+    log->size_bytes -= seg->size_bytes - position;
+    seg->size_bytes = position;
+    log->marks_count = log->marks_next = 0;
+    epoch_cache_truncate_end(&log->epochs, offset);
+    lock_release(&log->view);
+    enum err e = log_drop_segments(log, slot + 1, log->list->count - slot - 1,
+                                   log->config.file_delete_delay_ms);
+    if (!e)
+        e = segment_truncate(seg, position, offset);
+    if (log->writeback_from > position)
+        log->writeback_from = position;
+    return e;
+}
+
+/* The batch that begins at `from` goes whole, though only what is from `to` on must. Gives where
+ * the records end then. */
+static int64_t note_gap(struct log *log, int64_t from, int64_t to)
+{
+    if (from >= to)
+        return to;
+    if (atomic_load(&log->gap_to) != from) /* else it grows */
+        atomic_store(&log->gap_from, from);
+    atomic_store(&log->gap_to, to);
+    return from;
+}
+
+static enum err truncate_to(struct log *log, int64_t offset)
 {
     int slot = segment_list_floor(log->list, offset);
     struct segment *seg = log->list->items[slot];
     struct batch_place place;
     enum err e = segment_seek(seg, offset, seg->size_bytes, true, &place);
-    if (e && e != ERR_NOT_FOUND)
-        return e;
-    lock_acquire(&log->view);
-    atomic_store_explicit(&log->end_offset, offset, memory_order_release);
-    log->size_bytes -= seg->size_bytes - place.position;
-    seg->size_bytes = place.position;
-    log->marks_count = log->marks_next = 0;
-    epoch_cache_truncate_end(&log->epochs, offset);
-    lock_release(&log->view);
-    e = log_drop_segments(log, slot + 1, log->list->count - slot - 1,
-                          log->config.file_delete_delay_ms);
-    if (!e)
-        e = segment_truncate(seg, place.position, offset);
-    if (log->writeback_from > place.position)
-        log->writeback_from = place.position;
-    return e;
-}
-
-static enum err truncate_to(struct log *log, int64_t offset)
-{
-    enum err e = lower_recovery_point(log, offset);
+    if (!e || e == ERR_NOT_FOUND)
+        e = lower_recovery_point(log, e ? offset : note_gap(log, place.base_offset, offset));
     if (e)
         return e;
     lower(&log->high_watermark, offset);
-    e = cut_end(log, offset);
+    e = cut_end(log, slot, place.position, offset);
     if (e)
         return e;
     lower(&log->start_offset, offset);
@@ -160,10 +172,20 @@ static enum err begin_anew(struct log *log, int64_t offset)
     segment_list_unref(before);
     if (!e)
         e = log_begin_at(log, offset);
-    if (!e)
-        atomic_store(&log->recovery_point, offset);
+    /* The recovery point stays where it is, below: the next flush makes the new names stable first.
+     */
     log_epochs_changed(log);
     return e;
+}
+
+/* An epoch in which this broker led but appended nothing begins at the log end: the leader that
+ * follows does not know it, and would find us diverging for ever. */
+static enum err forget_empty_epochs(struct log *log)
+{
+    lock_acquire(&log->view);
+    bool has_changed = epoch_cache_truncate_end(&log->epochs, log_end_offset(log));
+    lock_release(&log->view);
+    return has_changed ? log_write_epochs(log) : ERR_OK;
 }
 
 enum err log_truncate(struct log *log, int64_t offset)
@@ -173,7 +195,7 @@ enum err log_truncate(struct log *log, int64_t offset)
         return e;
     LOCK_SCOPE(&log->lock);
     if (offset >= log_end_offset(log))
-        return ERR_OK;
+        return log_failed(log, forget_empty_epochs(log));
     trace_info("log truncated topic=%s partition=%" PRId32 " from=%" PRId64 " to=%" PRId64,
                log->topic, log->partition, log_end_offset(log), offset);
     e = log->list->items[0]->base_offset > offset ? begin_anew(log, offset)

@@ -53,13 +53,32 @@ static void take_records(struct followed *followed,
     }
 }
 
+/* Nothing was cut, so asking again would give the same answer at once, for ever. */
+static void stays_diverging(struct followed *followed,
+                            const struct fetch_response_epoch_end_offset *end)
+{
+    trace_error("our log diverges from the leader's, and there is nothing to cut topic=%s "
+                "partition=%d leader=%d leader_epoch=%d diverging_epoch=%d end_offset=%lld",
+                partition_topic(followed->partition), followed->id, followed->source->leader_id,
+                followed->leader_epoch, end->epoch, (long long)end->end_offset);
+    followed_delay(followed);
+}
+
 static void diverges(struct followed *followed, const struct fetch_response_epoch_end_offset *end)
 {
     bool is_done;
-    enum err e = partition_truncate_to_epoch(followed->partition, followed->leader_epoch,
-                                             end->epoch, end->end_offset, &is_done);
+    struct follower_position before, after = {0};
+    enum err e = partition_follower_position(followed->partition, followed->leader_epoch, &before);
+    if (!e)
+        e = partition_truncate_to_epoch(followed->partition, followed->leader_epoch, end->epoch,
+                                        end->end_offset, &is_done);
+    if (!e)
+        e = partition_follower_position(followed->partition, followed->leader_epoch, &after);
     if (e)
         local_error(followed, e);
+    else if (before.fetch_offset == after.fetch_offset &&
+             before.last_fetched_epoch == after.last_fetched_epoch)
+        stays_diverging(followed, end);
     else
         followed_requeue(followed); /* the next fetch compares again */
 }

@@ -236,6 +236,9 @@ static void fetch(struct fetch_source *source)
     else
         fetch_request_replica_state_init(&request.replica_state);
     list_changed(source, &request);
+    trace_debug("fetch leader=%d session=%d epoch=%d topics=%d fetching=%d", source->leader_id,
+                source->session_id, source->session_epoch, request.topics_count,
+                source->fetching_count);
     if (source->fetching_count > 0) {
         if (source->session_epoch > 0)
             list_forgotten(source, &request);

@@ -196,6 +196,8 @@ void fetcher_follow(struct fetcher *fetcher, struct partition *partition, int32_
 
     enum follow_state state;
     enum err e = prepare(followed, &state);
+    trace_debug("partition followed topic=%s partition=%d leader=%d leader_epoch=%d error=%s",
+                partition_topic(partition), followed->id, leader_id, leader_epoch, err_name(e));
     if (!e)
         followed_move(followed, state);
     else if (e != ERR_FENCED_LEADER_EPOCH) /* that one is followed anew at once */

@@ -115,8 +115,6 @@ static void lower_high_watermark(struct partition *partition, int64_t offset)
 
 static enum err cut(struct partition *partition, int64_t offset)
 {
-    if (offset >= log_end_offset(partition->log))
-        return ERR_OK;
     lower_high_watermark(partition, offset);
     return log_truncate(partition->log, offset);
 }
