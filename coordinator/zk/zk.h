@@ -20,7 +20,7 @@
 struct zk_stat {
     int64_t czxid, mzxid, pzxid;
     int64_t ctime_ms, mtime_ms;
-    int32_t zk_version, children_version;
+    int32_t zk_version, children_version, acl_version;
     int64_t ephemeral_owner; /* session id, or 0 */
     int32_t data_size, children_count;
 };

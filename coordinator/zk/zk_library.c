@@ -54,6 +54,7 @@ static struct zk_stat stat_of(const struct Stat *stat)
         .mtime_ms = stat->mtime,
         .zk_version = stat->version,
         .children_version = stat->cversion,
+        .acl_version = stat->aversion,
         .ephemeral_owner = stat->ephemeralOwner,
         .data_size = stat->dataLength,
         .children_count = stat->numChildren,
