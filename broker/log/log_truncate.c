@@ -180,12 +180,13 @@ static enum err begin_anew(struct log *log, int64_t offset)
 
 /* An epoch in which this broker led but appended nothing begins at the log end: the leader that
  * follows does not know it, and would find us diverging for ever. */
-static enum err forget_empty_epochs(struct log *log)
+static void forget_empty_epochs(struct log *log)
 {
     lock_acquire(&log->view);
     bool has_changed = epoch_cache_truncate_end(&log->epochs, log_end_offset(log));
     lock_release(&log->view);
-    return has_changed ? log_write_epochs(log) : ERR_OK;
+    if (has_changed)
+        log_epochs_changed(log);
 }
 
 enum err log_truncate(struct log *log, int64_t offset)
@@ -194,8 +195,10 @@ enum err log_truncate(struct log *log, int64_t offset)
     if (e)
         return e;
     LOCK_SCOPE(&log->lock);
-    if (offset >= log_end_offset(log))
-        return log_failed(log, forget_empty_epochs(log));
+    if (offset >= log_end_offset(log)) {
+        forget_empty_epochs(log);
+        return ERR_OK;
+    }
     trace_info("log truncated topic=%s partition=%" PRId32 " from=%" PRId64 " to=%" PRId64,
                log->topic, log->partition, log_end_offset(log), offset);
     e = log->list->items[0]->base_offset > offset ? begin_anew(log, offset)
