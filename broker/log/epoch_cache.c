@@ -15,16 +15,6 @@ void epoch_cache_clear(struct epoch_cache *cache)
     cache->count = 0;
 }
 
-void epoch_cache_copy(const struct epoch_cache *from, struct epoch_cache *ret)
-{
-    struct epoch_cache copy = {.count = from->count, .capacity = from->count};
-    if (from->count > 0) {
-        copy.entries = mem_new_array(struct epoch_entry, from->count);
-        memcpy(copy.entries, from->entries, from->count * sizeof *from->entries);
-    }
-    *ret = copy;
-}
-
 bool epoch_cache_assign(struct epoch_cache *cache, int32_t epoch, int64_t start_offset)
 {
     if (cache->count > 0) {
@@ -43,6 +33,12 @@ bool epoch_cache_assign(struct epoch_cache *cache, int32_t epoch, int64_t start_
     cache->entries[cache->count++] =
         (struct epoch_entry){.epoch = epoch, .start_offset = start_offset};
     return true;
+}
+
+void epoch_cache_forget_newer(struct epoch_cache *cache, int32_t epoch)
+{
+    while (cache->count > 0 && cache->entries[cache->count - 1].epoch > epoch)
+        cache->count--;
 }
 
 bool epoch_cache_truncate_start(struct epoch_cache *cache, int64_t start_offset)

@@ -17,12 +17,13 @@ struct epoch_cache {
 
 void epoch_cache_done(struct epoch_cache *cache);
 void epoch_cache_clear(struct epoch_cache *cache);
-void epoch_cache_copy(const struct epoch_cache *from, struct epoch_cache *ret);
 
 /* Each gives whether anything changed. Entries that the new one contradicts go. */
 bool epoch_cache_assign(struct epoch_cache *cache, int32_t epoch, int64_t start_offset);
 bool epoch_cache_truncate_start(struct epoch_cache *cache, int64_t start_offset);
 bool epoch_cache_truncate_end(struct epoch_cache *cache, int64_t end_offset);
+
+void epoch_cache_forget_newer(struct epoch_cache *cache, int32_t epoch); /* those above `epoch` */
 
 int32_t epoch_cache_latest(const struct epoch_cache *cache); /* NO_LEADER_EPOCH if none */
 int32_t epoch_cache_for_offset(const struct epoch_cache *cache,

@@ -30,7 +30,28 @@ static enum err sync_names(struct log *log)
     return e ? err_wrap(ERR_IO, "sync names of %s", atomic_load(&log->path)) : ERR_OK;
 }
 
-/* One sync of all that is new; gives the offset it covered. */
+static enum err sync_snapshot(struct log *log)
+{
+    char name[SEGMENT_FILE_NAME_SIZE], path[PATH_MAX];
+    if (!atomic_exchange(&log->snapshot_unsynced, false))
+        return ERR_OK;
+    lock_acquire(&log->lock);
+    segment_file_name(log->last_snapshot_offset, SEGMENT_SNAPSHOT, STATE_PLAIN, name);
+    log_path(log, name, path, sizeof path);
+    lock_release(&log->lock);
+    return path_sync(path);
+}
+
+/* The first segment with something to sync: the one that holds the recovery point; and the one
+ * before, if it was rolled just there and its end came after its last sync. */
+static int first_unsynced(const struct segment_list *list, int64_t recovery_point)
+{
+    int slot = segment_list_floor(list, recovery_point);
+    return slot > 0 && atomic_load(&list->items[slot - 1]->is_end_unsynced) ? slot - 1 : slot;
+}
+
+/* One sync of all that is new; gives the offset it covered. A closed log is synced with all that a
+ * clean start trusts: the active segment's indexes, the snapshot. */
 static enum err sync_once(struct log *log)
 {
     lock_acquire(&log->lock);
@@ -38,6 +59,7 @@ static enum err sync_once(struct log *log)
     struct segment_list *list = log_pin(log);
     log->unflushed_messages = 0;
     log->last_flush_ms = log_now_ms(log);
+    bool is_closed = log->is_closed;
     lock_release(&log->lock);
 
     /* Before the recovery point passes: the epochs; and the names, without which the data is
@@ -45,8 +67,10 @@ static enum err sync_once(struct log *log)
     enum err e = log_write_small_files(log);
     if (!e)
         e = sync_names(log);
-    for (int i = segment_list_floor(list, from); !e && i < list->count; i++)
-        e = segment_sync(list->items[i], i < list->count - 1);
+    for (int i = first_unsynced(list, from); !e && i < list->count; i++)
+        e = segment_sync(list->items[i], is_closed || i < list->count - 1);
+    if (!e && is_closed)
+        e = sync_snapshot(log);
     segment_list_unref(list);
     if (e)
         return e;
@@ -129,8 +153,29 @@ enum err log_close(struct log *log)
     log->is_closed = true;
     lock_release(&log->lock);
     if (!e)
-        e = log_flush(log);
-    if (!e)
-        atomic_store(&log->recovery_point, log_end_offset(log));
+        e = log_write_small_files(log);
     return log_failed(log, err_wrap(e, "close %s-%" PRId32, log->topic, log->partition));
+}
+
+bool log_is_stable(struct log *log)
+{
+    LOCK_SCOPE(&log->lock);
+    return log_recovery_point(log) >= log_end_offset(log) && !atomic_load(&log->names_unsynced) &&
+           !atomic_load(&log->snapshot_unsynced) && !atomic_load(&log_active(log)->is_end_unsynced);
+}
+
+enum err log_close_sync(struct log *log)
+{
+    enum err e = sync_once(log);
+    return log_failed(log, err_wrap(e, "close %s-%" PRId32, log->topic, log->partition));
+}
+
+void log_close_synced(struct log *log)
+{
+    LOCK_SCOPE(&log->lock);
+    atomic_store(&log->names_unsynced, false);
+    atomic_store(&log->dir_unsynced, false);
+    atomic_store(&log->snapshot_unsynced, false);
+    atomic_store(&log_active(log)->is_end_unsynced, false);
+    atomic_store(&log->recovery_point, log_end_offset(log));
 }

@@ -57,6 +57,9 @@ struct segment {
     /* The first segment of a new log has no file until its first record. Changed with both locks.
      */
     _Atomic bool is_unborn;
+    bool is_touched; /* written, cut or recovered in this run */
+    _Atomic bool
+        is_end_unsynced; /* finished, and its last entries and exact sizes not yet synced */
 };
 
 /* Immutable and counted: a reader's pin. Ascending by base offset, never empty. */
@@ -132,12 +135,15 @@ struct log {
 
     _Atomic int64_t start_offset, end_offset, high_watermark;
     _Atomic int64_t recovery_point;
+    /* A truncation into a batch took all of it: no record is in [gap_from, gap_to). */
+    _Atomic int64_t gap_from, gap_to;
     _Atomic bool has_txns;   /* open or not yet replicated: else the log end is stable */
     _Atomic bool is_offline; /* failed or damaged: nothing but errors */
     _Atomic bool is_writeback_queued, is_flush_queued;
     _Atomic bool small_files_unwritten; /* one of them, perhaps */
-    _Atomic bool names_unsynced; /* directory entries or small files not on stable storage yet */
-    _Atomic bool dir_unsynced;   /* the directory's own entry, likewise */
+    _Atomic bool names_unsynced;    /* directory entries or small files not on stable storage yet */
+    _Atomic bool dir_unsynced;      /* the directory's own entry, likewise */
+    _Atomic bool snapshot_unsynced; /* the newest one */
 
     int64_t checkpointed_high_watermark; /* the manager's: -1 if none */
     int64_t rest_end_offset;             /* the retention pass's: log end when it last came by */
@@ -197,9 +203,13 @@ MUST_USE enum err log_begin_at(struct log *log, int64_t offset);
 MUST_USE enum err log_flush_to(struct log *log, int64_t offset);
 void log_writeback(struct log *log);      /* on a worker */
 void log_appended_bytes(struct log *log); /* may queue write-back; lock held */
-/* Everything to the disk, exact index files, a snapshot at the end. The log is closed for appends
- * then. */
+/* Exact files and a snapshot at the end: the log is closed for appends then. Not synced: that is
+ * log_close_sync() for one log, or a sync of the whole file system and log_close_synced() for many.
+ */
 MUST_USE enum err log_close(struct log *log);
+bool log_is_stable(struct log *log); /* closed, and nothing is left to sync */
+MUST_USE enum err log_close_sync(struct log *log);
+void log_close_synced(struct log *log);
 
 /* --- log_retention.c: on a worker --- */
 MUST_USE enum err log_retain(struct log *log);

@@ -267,16 +267,23 @@ static bool metadata_value(struct slice text, const char *key, struct slice *ret
     return false;
 }
 
-static enum err read_topic_id(struct log *log)
+/* Shorter than any whole file: a power cut came while it was on its way to the disk, and so before
+ * the first flush, which would have made it whole. */
+static bool is_torn_metadata(struct slice text)
+{
+    return text.size < strlen("version: 0\ntopic_id: ") + UUID_TEXT_SIZE - 1;
+}
+
+static enum err read_topic_id(struct log *log, bool is_clean)
 {
     char path[PATH_MAX];
     struct buf text = {0};
     struct slice version, id;
     log_path(log, "partition.metadata", path, sizeof path);
     enum err e = text_file_read(AT_FDCWD, path, &text);
-    if (!e && text.size == 0) {
-        /* A power cut came before its content: no record was flushed after it. */
-        trace_warn("file is empty and counts as missing path=%s", path);
+    if (!e && !is_clean && is_torn_metadata(buf_slice(&text))) {
+        trace_warn("file is torn and counts as missing path=%s bytes=%zu", path, text.size);
+        buf_done(&text);
         return ERR_OK;
     }
     if (!e &&
@@ -341,7 +348,7 @@ static enum err load_all(struct log *log, const struct log_load_params *params, 
     if (!e && found->has_unfinished)
         e = log_finish_swaps(log, found);
     if (!e && found->has_metadata)
-        e = read_topic_id(log);
+        e = read_topic_id(log, params->is_clean);
     if (!e && found->has_epochs)
         e = read_epochs(log);
     if (!e)
@@ -378,6 +385,8 @@ enum err log_load(struct log *log, const struct log_load_params *params)
     /* Whoever wrote these names did not live to sync them. */
     atomic_store(&log->names_unsynced, !params->is_clean);
     atomic_store(&log->dir_unsynced, !params->is_clean);
+    for (int i = 0; i < log->list->count; i++)
+        atomic_store(&log->list->items[i]->is_end_unsynced, !params->is_clean);
     return ERR_OK;
 }
 

@@ -12,6 +12,9 @@
 #include "broker/log/segment.h"
 #include "broker/log/text_file.h"
 
+/* At a stop: more logs than that with something to sync are synced together. */
+#define SYNC_ONE_BY_ONE_MAX 32
+
 /* --- what logs ask of their manager --- */
 
 void log_manager_dir_failed(void *context, struct log_dir *dir, const char *sentence)
@@ -232,6 +235,7 @@ enum err log_manager_start(struct log_manager *manager)
 
 struct closing {
     struct log **logs;
+    enum err (*step)(struct log *log);
 };
 
 static void close_one(void *context, int index)
@@ -240,12 +244,55 @@ static void close_one(void *context, int index)
     struct log *log = closing->logs[index];
     if (atomic_load(&log->is_offline))
         return;
-    enum err e = log_close(log);
+    enum err e = closing->step(log);
     if (!e)
         return;
     trace_error("log not closed cleanly topic=%s partition=%" PRId32 " error=\"%s\"", log->topic,
                 log->partition, err_sentence(e));
     log->dir->is_loaded = false; /* no clean mark for this directory */
+}
+
+static void for_all(struct log_manager *manager, struct log **logs, size_t count,
+                    enum err (*step)(struct log *log))
+{
+    struct closing closing = {.logs = logs, .step = step};
+    int threads = manager->dirs_count * manager->options.recovery_threads_per_dir;
+    if (threads < manager->options.workers_count)
+        threads = manager->options.workers_count;
+    parallel_for(threads, (int)count, close_one, &closing);
+}
+
+/* Move the logs that still have something to sync to the front; gives how many. */
+static size_t gather_unstable(struct log **logs, size_t count, const struct log_dir *dir)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct log *log = logs[i];
+        if (log->dir != dir || atomic_load(&log->is_offline) || log_is_stable(log))
+            continue;
+        logs[i] = logs[found];
+        logs[found++] = log;
+    }
+    return found;
+}
+
+/* Many logs are synced by one call for the whole file system: it writes in the disk's order and
+ * waits once, where each log has four files and a directory to wait for. */
+static void sync_dir(struct log_manager *manager, struct log_dir *dir, struct log **logs,
+                     size_t count)
+{
+    size_t unstable = gather_unstable(logs, count, dir);
+    if (unstable <= SYNC_ONE_BY_ONE_MAX) {
+        for_all(manager, logs, unstable, log_close_sync);
+        return;
+    }
+    if (file_ops->syncfs(dir->lock_fd) != 0) {
+        trace_error("log directory not synced dir=%s error=\"%s\"", dir->path, strerror(errno));
+        dir->is_loaded = false;
+        return;
+    }
+    for (size_t i = 0; i < unstable; i++)
+        log_close_synced(logs[i]);
 }
 
 static void leave_dir(struct log_manager *manager, struct log_dir *dir, int64_t broker_epoch)
@@ -267,10 +314,12 @@ void log_manager_stop(struct log_manager *manager, int64_t broker_epoch)
     log_manager_stop_timer(manager);
     log_workers_stop(TAKE(manager->workers));
     size_t count;
-    struct closing closing = {.logs = log_manager_snapshot(manager, &count)};
-    parallel_for(manager->dirs_count * manager->options.recovery_threads_per_dir, (int)count,
-                 close_one, &closing);
-    free(closing.logs);
+    struct log **logs = log_manager_snapshot(manager, &count);
+    for_all(manager, logs, count, log_close);
+    for (int i = 0; i < manager->dirs_count; i++)
+        if (atomic_load(&manager->dirs[i].is_online))
+            sync_dir(manager, &manager->dirs[i], logs, count);
+    free(logs);
     for (int i = 0; i < manager->dirs_count; i++)
         leave_dir(manager, &manager->dirs[i], broker_epoch);
 }

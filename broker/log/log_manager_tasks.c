@@ -48,7 +48,9 @@ enum err log_manager_checkpoint(struct log_manager *manager, struct log_dir *dir
 static int64_t recovery_point_of(void *context, struct log *log)
 {
     (void)context;
-    return log_recovery_point(log);
+    int64_t point = log_recovery_point(log), gap_from = atomic_load(&log->gap_from);
+    /* In a gap it would promise records that never were. */
+    return point > gap_from && point <= atomic_load(&log->gap_to) ? gap_from : point;
 }
 
 enum err log_manager_checkpoint_recovery_points(struct log_manager *manager, struct log_dir *dir)

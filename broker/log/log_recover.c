@@ -10,9 +10,16 @@
 #include "broker/log/log_load.h"
 #include "broker/log/log_write.h"
 
+/* Where recovery stands. */
+struct recovery_place {
+    int64_t next;  /* the offset after the last good batch */
+    int32_t epoch; /* of that batch, NO_LEADER_EPOCH if it has none */
+};
+
 static enum err check_batch(const struct segment *seg, const struct batch_info *b,
-                            struct slice bytes, int64_t next)
+                            struct slice bytes, const struct recovery_place *place)
 {
+    int64_t next = place->next;
     if (b->base_offset < next || b->last_offset < b->base_offset ||
         b->last_offset - seg->base_offset > INT32_MAX)
         return err_note(ERR_CORRUPT_MESSAGE, "offset %" PRId64 " where %" PRId64 " or more is due",
@@ -20,6 +27,13 @@ static enum err check_batch(const struct segment *seg, const struct batch_info *
     if (!batch_crc_is_right(bytes.data))
         return err_note(ERR_CORRUPT_MESSAGE, "batch at offset %" PRId64 " fails its checksum",
                         b->base_offset);
+    /* Left over from before a truncation that did not reach the disk, behind what was written after
+     * it. */
+    if (b->magic >= 2 && b->leader_epoch >= 0 && b->leader_epoch < place->epoch)
+        return err_note(ERR_CORRUPT_MESSAGE,
+                        "batch at offset %" PRId64 " is of epoch %" PRId32
+                        " and follows one of %" PRId32,
+                        b->base_offset, b->leader_epoch, place->epoch);
     return ERR_OK;
 }
 
@@ -39,6 +53,18 @@ static enum err note_abort(struct log *log, struct segment *seg, const struct ba
     return txn_index_append(seg, &entry);
 }
 
+/* The batch says its epoch itself, and is right. The file may be behind; or ahead, when a
+ * truncation was lost with the power and what it had cut is back. */
+static void note_epoch(struct log *log, const struct batch_info *b)
+{
+    if (b->magic < 2 || b->leader_epoch < 0 ||
+        epoch_cache_for_offset(&log->epochs, b->base_offset) == b->leader_epoch)
+        return;
+    epoch_cache_forget_newer(&log->epochs, b->leader_epoch);
+    epoch_cache_assign(&log->epochs, b->leader_epoch, b->base_offset);
+    log_epochs_changed(log);
+}
+
 static void note_batch(struct log *log, struct segment *seg, const struct batch_info *b,
                        int64_t position, struct slice bytes, bool with_state)
 {
@@ -47,8 +73,7 @@ static void note_batch(struct log *log, struct segment *seg, const struct batch_
     if (!with_state)
         return;
     log_feed_producers(&log->producers, b, bytes);
-    if (b->magic >= 2 && b->leader_epoch > epoch_cache_latest(&log->epochs))
-        epoch_cache_assign(&log->epochs, b->leader_epoch, b->base_offset);
+    note_epoch(log, b);
 }
 
 static enum err reset_indexes(struct segment *seg, bool with_txns)
@@ -64,10 +89,10 @@ static enum err reset_indexes(struct segment *seg, bool with_txns)
     return e;
 }
 
-/* Walk the segment. ret_valid: the bytes that are whole and right; ret_next: the offset after them.
+/* Walk the segment. ret_valid: the bytes that are whole and right; *place moves along.
  * ERR_OK also where bad bytes ended the walk; the sentence of why is the thread's. */
 static enum err walk_segment(struct log *log, struct segment *seg, bool with_state,
-                             int64_t *ret_valid, int64_t *ret_next)
+                             int64_t *ret_valid, struct recovery_place *place)
 {
     struct segment_scan scan;
     struct batch_info b;
@@ -80,7 +105,7 @@ static enum err walk_segment(struct log *log, struct segment *seg, bool with_sta
         return e;
     *ret_valid = 0;
     while (!(e = segment_scan_next(&scan, &b, &position, &bytes))) {
-        e = check_batch(seg, &b, bytes, *ret_next);
+        e = check_batch(seg, &b, bytes, place);
         if (!e && with_state)
             e = note_abort(log, seg, &b, bytes);
         if (e)
@@ -89,7 +114,8 @@ static enum err walk_segment(struct log *log, struct segment *seg, bool with_sta
         if (seg->offsets.tail_count >= INDEX_TAIL_MAX && (e = segment_write_indexes(seg)))
             break;
         *ret_valid = position + b.size_bytes;
-        *ret_next = b.last_offset + 1;
+        place->next = b.last_offset + 1;
+        place->epoch = b.magic >= 2 ? b.leader_epoch : NO_LEADER_EPOCH;
     }
     segment_scan_end(&scan);
     return e == ERR_NOT_FOUND || e == ERR_CORRUPT_MESSAGE ? ERR_OK : e;
@@ -97,8 +123,9 @@ static enum err walk_segment(struct log *log, struct segment *seg, bool with_sta
 
 enum err log_rebuild_indexes(struct log *log, struct segment *seg)
 {
-    int64_t valid, next = seg->base_offset;
-    enum err e = walk_segment(log, seg, false, &valid, &next);
+    int64_t valid;
+    struct recovery_place place = {.next = seg->base_offset, .epoch = NO_LEADER_EPOCH};
+    enum err e = walk_segment(log, seg, false, &valid, &place);
     if (!e && valid < seg->size_bytes)
         return err_wrap(ERR_CORRUPT_MESSAGE, "segment %020" PRId64 " is damaged", seg->base_offset);
     return e ? e : segment_finish(seg);
@@ -122,27 +149,28 @@ static enum err cut_tail(struct log *log, struct segment *seg, int64_t valid)
     lock_acquire(&log->view);
     log->size_bytes -= seg->size_bytes - valid;
     seg->size_bytes = valid;
+    seg->is_touched = true;
     lock_release(&log->view);
     return ERR_OK;
 }
 
 /* Recover one segment; ret_is_cut: bad bytes were found, nothing behind them counts. */
-static enum err recover_segment(struct log *log, int slot, int64_t recovery_point, int64_t *next,
-                                bool *ret_is_cut)
+static enum err recover_segment(struct log *log, int slot, int64_t recovery_point,
+                                struct recovery_place *place, bool *ret_is_cut)
 {
     struct segment *seg = log->list->items[slot];
     int64_t valid;
     *ret_is_cut = false;
-    if (*next < seg->base_offset)
-        *next = seg->base_offset;
-    enum err e = walk_segment(log, seg, true, &valid, next);
+    if (place->next < seg->base_offset)
+        place->next = seg->base_offset;
+    enum err e = walk_segment(log, seg, true, &valid, place);
     if (e)
         return e;
     if (valid < seg->size_bytes) {
-        if (*next < recovery_point)
+        if (place->next < recovery_point)
             return err_wrap(ERR_CORRUPT_MESSAGE,
                             "damage below the recovery point %" PRId64 " at offset %" PRId64,
-                            recovery_point, *next);
+                            recovery_point, place->next);
         *ret_is_cut = true;
         e = cut_tail(log, seg, valid);
     }
@@ -154,14 +182,16 @@ static enum err recover_segment(struct log *log, int slot, int64_t recovery_poin
 
 static enum err recover_from(struct log *log, int first, int64_t recovery_point)
 {
-    int64_t next = log->list->items[first]->base_offset;
+    struct recovery_place place = {.next = log->list->items[first]->base_offset,
+                                   .epoch = NO_LEADER_EPOCH};
     bool is_cut = false;
     enum err e = ERR_OK;
     int slot = first;
     for (; !e && !is_cut && slot < log->list->count; slot++)
-        e = recover_segment(log, slot, recovery_point, &next, &is_cut);
+        e = recover_segment(log, slot, recovery_point, &place, &is_cut);
     if (e)
         return e;
+    int64_t next = place.next;
     atomic_store(&log->end_offset, next);
     if (is_cut && slot < log->list->count) {
         trace_warn("segments behind a torn tail dropped topic=%s partition=%" PRId32 " count=%d",
@@ -179,13 +209,8 @@ enum err log_recover(struct log *log, int64_t recovery_point)
     /* Snapshots behind the segment are not believed: they may speak of what was lost. */
     int64_t base = log->list->items[first]->base_offset;
     enum err e = log_load_producers(log, base);
-    lock_acquire(&log->view);
-    size_t epochs_before = log->epochs.count;
-    lock_release(&log->view);
     if (!e)
         e = recover_from(log, first, recovery_point);
-    if (log->epochs.count != epochs_before)
-        log_epochs_changed(log);
     if (e)
         return err_wrap(e, "recover");
     lock_acquire(&log->view);

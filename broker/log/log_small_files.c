@@ -148,13 +148,13 @@ static enum err write_both(struct log *log)
 
 enum err log_write_small_files(struct log *log)
 {
-    if (!atomic_load(&log->small_files_unwritten))
-        return ERR_OK;
-    pthread_mutex_lock(&log->small_files_mutex);
-    atomic_store(&log->small_files_unwritten, false);
-    enum err e = write_both(log);
-    if (e)
-        atomic_store(&log->small_files_unwritten, true);
+    enum err e = ERR_OK;
+    pthread_mutex_lock(&log->small_files_mutex); /* waits for one who is at it, and for its end */
+    if (atomic_exchange(&log->small_files_unwritten, false)) {
+        e = write_both(log);
+        if (e)
+            atomic_store(&log->small_files_unwritten, true);
+    }
     pthread_mutex_unlock(&log->small_files_mutex);
     return e;
 }

@@ -67,9 +67,12 @@ enum err log_take_snapshot(struct log *log)
     segment_file_name(offset, SEGMENT_SNAPSHOT, STATE_PLAIN, name);
     enum err e = text_file_replace(atomic_load(&log->path), name, buf_slice(&bytes), false);
     buf_done(&bytes);
-    if (!e)
-        log_remember_snapshot(log, offset);
-    return e;
+    if (e)
+        return e;
+    log_remember_snapshot(log, offset);
+    atomic_store(&log->names_unsynced, true);
+    atomic_store(&log->snapshot_unsynced, true);
+    return ERR_OK;
 }
 
 static enum err read_snapshot(struct log *log, int64_t offset)

@@ -141,6 +141,7 @@ enum err segment_create(struct segment *seg)
     }
     segment_conceive(seg);
     atomic_store(&seg->is_unborn, false);
+    seg->is_touched = true;
     atomic_store(&seg->log->names_unsynced, true);
     return ERR_OK;
 }
@@ -351,6 +352,7 @@ static void put_offset_entry(struct segment *seg, int64_t last_offset, int64_t p
 void segment_note_batch(struct segment *seg, const struct batch_info *b, int64_t position)
 {
     assert_held(&seg->log->view);
+    seg->is_touched = true;
     if (position == 0)
         seg->first_timestamp = b->max_timestamp;
     if (b->max_timestamp > seg->max_timestamp) {
@@ -390,6 +392,8 @@ enum err segment_finish(struct segment *seg)
 {
     if (atomic_load(&seg->is_unborn))
         return ERR_OK;
+    if (seg->is_touched)
+        atomic_store(&seg->is_end_unsynced, true);
     /* A segment that was never written in this run has its last entry already. */
     if (seg->max_timestamp != TIME_UNKNOWN && seg->last_time_entry != TIME_UNKNOWN) {
         lock_acquire(&seg->log->view);
@@ -404,6 +408,7 @@ enum err segment_finish(struct segment *seg)
 
 enum err segment_truncate(struct segment *seg, int64_t position, int64_t offset)
 {
+    seg->is_touched = true;
     enum err e = index_truncate(seg, &seg->offsets, offset - seg->base_offset);
     if (!e)
         e = index_truncate(seg, &seg->times, offset - seg->base_offset);
@@ -440,6 +445,7 @@ enum err segment_sync(struct segment *seg, bool with_indexes)
     log_file_unref(file);
     if (!with_indexes || atomic_load(&seg->is_deleted))
         return e;
+    atomic_store(&seg->is_end_unsynced, false);
     if (!e)
         e = index_sync(seg, &seg->offsets);
     if (!e)
