@@ -3,6 +3,7 @@
  * disk, so it runs on a worker. */
 #include "broker/api/broker.h"
 #include "broker/api/handlers.h"
+#include "broker/api/repeats.h"
 #include "wire/list_offsets.h"
 
 enum special_timestamp {
@@ -136,20 +137,43 @@ static enum err find_old_style(struct partition *partition, const struct request
     return ERR_OK;
 }
 
-static bool is_named_twice(const struct list_offsets_request *message, struct slice topic,
-                           int32_t index)
+static struct slice partition_key(struct arena *arena, struct slice topic, int32_t index)
 {
-    int32_t seen = 0;
-    for (int32_t t = 0; t < message->topics_count; t++) {
-        if (!slice_equal(message->topics[t].name, topic))
-            continue;
-        for (int32_t i = 0; i < message->topics[t].partitions_count; i++)
-            seen += message->topics[t].partitions[i].partition_index == index;
-    }
-    return seen > 1;
+    uint8_t *key = arena_alloc(arena, sizeof index + topic.size);
+    memcpy(key, &index, sizeof index);
+    if (topic.size)
+        memcpy(key + sizeof index, topic.data, topic.size);
+    return slice_of(key, sizeof index + topic.size);
 }
 
-static void answer_partition(const struct request *request, struct slice topic,
+static int32_t count_partitions(const struct list_offsets_request *message)
+{
+    int32_t count = 0;
+    for (int32_t t = 0; t < message->topics_count; t++)
+        count += message->topics[t].partitions_count;
+    return count;
+}
+
+/* Which partitions, counted through all topics, are named more than once. */
+static bool *find_twice_named(const struct list_offsets_request *message, struct arena *arena)
+{
+    int32_t count = count_partitions(message), at = 0;
+    bool *is_twice = arena_new_array(arena, bool, count + 1);
+    struct repeats repeats;
+    repeats_init(&repeats, arena, count);
+    for (int32_t t = 0; t < message->topics_count; t++)
+        for (int32_t i = 0; i < message->topics[t].partitions_count; i++, at++) {
+            int32_t first = repeats_note(
+                &repeats, partition_key(arena, message->topics[t].name,
+                                        message->topics[t].partitions[i].partition_index));
+            if (first < at)
+                is_twice[first] = is_twice[at] = true;
+        }
+    repeats_done(&repeats);
+    return is_twice;
+}
+
+static void answer_partition(const struct request *request, struct slice topic, bool is_twice,
                              const struct list_offsets_request_list_offsets_partition *asked,
                              struct list_offsets_response_list_offsets_partition_response *to)
 {
@@ -158,8 +182,7 @@ static void answer_partition(const struct request *request, struct slice topic,
     enum err e = ERR_OK;
     if (message->isolation_level != READ_UNCOMMITTED && message->isolation_level != READ_COMMITTED)
         e = ERR_UNKNOWN_SERVER_ERROR; /* as the JVM broker, which knows no other */
-    else if (request->api_version >= 1 &&
-             is_named_twice(request->message, topic, asked->partition_index))
+    else if (request->api_version >= 1 && is_twice)
         e = ERR_INVALID_REQUEST;
     else if (!is_known_timestamp(asked->timestamp, request->api_version))
         e = ERR_UNSUPPORTED_VERSION;
@@ -181,6 +204,7 @@ static void answer_all(struct request *request)
     struct arena *arena = request->arena;
     struct list_offsets_response response;
     list_offsets_response_init(&response);
+    const bool *is_twice = find_twice_named(message, arena);
     response.topics_count = message->topics_count;
     response.topics = arena_new_array(
         arena, struct list_offsets_response_list_offsets_topic_response, message->topics_count + 1);
@@ -196,7 +220,7 @@ static void answer_all(struct request *request)
                 &response.topics[t].partitions[i];
             list_offsets_response_list_offsets_partition_response_init(to);
             to->partition_index = topic->partitions[i].partition_index;
-            answer_partition(request, topic->name, &topic->partitions[i], to);
+            answer_partition(request, topic->name, *is_twice++, &topic->partitions[i], to);
         }
     }
     request_answer(request, &response);

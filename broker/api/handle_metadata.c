@@ -3,6 +3,7 @@
  * LEADER_NOT_AVAILABLE, which clients retry. */
 #include "broker/api/broker.h"
 #include "broker/api/handlers.h"
+#include "broker/api/repeats.h"
 #include "broker/wire/topic_name.h"
 #include "wire/metadata.h"
 
@@ -14,6 +15,7 @@ struct metadata_work {
     struct request *request;
     const struct metadata_request *message;
     struct metadata_response response;
+    bool *was_named_before;  /* beside message->topics */
     struct slice *to_create; /* names, and their places in the answer */
     int32_t *create_places;
     enum err *create_errors;
@@ -174,14 +176,30 @@ static void fill_by_id(struct metadata_work *work, const struct metadata_cache *
     to->error_code = err_wire_code(ERR_UNKNOWN_TOPIC_ID);
 }
 
-static bool was_named_before(const struct metadata_request *message, int32_t place)
+static struct slice topic_key(struct arena *arena,
+                              const struct metadata_request_metadata_request_topic *topic)
 {
-    const struct metadata_request_metadata_request_topic *topic = &message->topics[place];
-    for (int32_t i = 0; i < place; i++)
-        if (slice_equal(message->topics[i].name, topic->name) &&
-            uuid_equal(message->topics[i].topic_id, topic->topic_id))
-            return true;
-    return false;
+    uint8_t *key = arena_alloc(arena, sizeof topic->topic_id + topic->name.size);
+    memcpy(key, &topic->topic_id, sizeof topic->topic_id);
+    if (topic->name.size)
+        memcpy(key + sizeof topic->topic_id, topic->name.data, topic->name.size);
+    return slice_of(key, sizeof topic->topic_id + topic->name.size);
+}
+
+/* A topic that is named twice is told once. */
+static void find_repeats(struct metadata_work *work)
+{
+    const struct metadata_request *message = work->message;
+    struct arena *arena = work->request->arena;
+    if (message->topics_count <= 0)
+        return;
+    struct repeats repeats;
+    repeats_init(&repeats, arena, message->topics_count);
+    work->was_named_before = arena_new_array(arena, bool, message->topics_count);
+    for (int32_t i = 0; i < message->topics_count; i++)
+        work->was_named_before[i] =
+            repeats_note(&repeats, topic_key(arena, &message->topics[i])) < i;
+    repeats_done(&repeats);
 }
 
 /* Where one topic is asked by id, only ids count, as for the JVM broker. */
@@ -205,7 +223,7 @@ static void fill_asked_topics(struct metadata_work *work, const struct metadata_
     work->create_places = arena_new_array(arena, int32_t, room);
     work->create_errors = arena_new_array(arena, enum err, room);
     for (int32_t i = 0; i < message->topics_count; i++) {
-        if (was_named_before(message, i) || (by_id && uuid_is_zero(message->topics[i].topic_id)))
+        if (work->was_named_before[i] || (by_id && uuid_is_zero(message->topics[i].topic_id)))
             continue;
         int32_t place = work->response.topics_count++;
         metadata_response_metadata_response_topic_init(&work->response.topics[place]);
@@ -310,6 +328,7 @@ static void serve(struct request *request)
         refuse(work, e);
         return;
     }
+    find_repeats(work);
     struct broker *broker = request->broker;
     metadata_cache_lock(broker->metadata_cache);
     fill_brokers(work, broker->metadata_cache);

@@ -186,8 +186,10 @@ static void test_a_topic_named_twice_is_told_once(void **state)
 {
     struct api *api = *state;
     tell_topic(api->r, "t", id_of(1), 1, 1, 0);
-    const struct named twice[] = {{.name = "t"}, {.name = "t"}};
-    one_topic(ask(api, NEWEST, twice, 2));
+    const struct named twice[] = {{.name = "t"}, {.name = "u"}, {.name = "t"}, {.name = "u"}};
+    const struct metadata_response *response = ask(api, NEWEST, twice, 4);
+    assert_int_equal(response->topics_count, 2);
+    assert_true(slice_equal_str(response->topics[1].name, "u"));
 }
 
 static void test_operations_are_told_when_asked_for(void **state)

@@ -206,11 +206,13 @@ static void test_list_offsets_errors(void **state)
     assert_int_equal(listed(call)->timestamp, -1);
     assert_code(listed(ask(api, NEWEST, consumer, &no_part, 1))->error_code,
                 ERR_UNKNOWN_TOPIC_OR_PARTITION);
-    const struct wish twice[] = {{.timestamp = LATEST}, {.timestamp = EARLIEST}};
+    const struct wish twice[] = {
+        {.timestamp = LATEST}, {.timestamp = EARLIEST}, {.topic = "u", .timestamp = LATEST}};
     const struct list_offsets_response *response =
-        fake_answer(ask(api, NEWEST, consumer, twice, 2));
+        fake_answer(ask(api, NEWEST, consumer, twice, 3));
     assert_code(response->topics[0].partitions[0].error_code, ERR_INVALID_REQUEST);
     assert_code(response->topics[1].partitions[0].error_code, ERR_INVALID_REQUEST);
+    assert_code(response->topics[2].partitions[0].error_code, ERR_UNKNOWN_TOPIC_OR_PARTITION);
     const struct ask_options odd = {.replica_id = -1, .isolation_level = 2};
     assert_code(listed(ask(api, NEWEST, odd, twice, 1))->error_code, ERR_UNKNOWN_SERVER_ERROR);
     lose_leadership(api, "t");
