@@ -60,26 +60,36 @@ size_t wire_type_size(enum wire_type type)
 
 /* --- defaults --- */
 
-static void init_scalar(const struct wire_field *field, void *place)
+bool wire_store_number(enum wire_type type, int64_t number, void *place)
 {
-    switch (field->type) {
+    switch (type) {
     case WIRE_BOOL:
-        *(bool *)place = field->default_value != 0;
-        break;
+        *(bool *)place = number != 0;
+        return true;
     case WIRE_INT8:
-        *(int8_t *)place = (int8_t)field->default_value;
-        break;
+        *(int8_t *)place = (int8_t)number;
+        return true;
     case WIRE_INT16:
     case WIRE_UINT16:
-        *(int16_t *)place = (int16_t)field->default_value;
-        break;
+        *(int16_t *)place = (int16_t)number;
+        return true;
     case WIRE_INT32:
     case WIRE_UINT32:
-        *(int32_t *)place = (int32_t)field->default_value;
-        break;
+        *(int32_t *)place = (int32_t)number;
+        return true;
     case WIRE_INT64:
-        *(int64_t *)place = field->default_value;
-        break;
+        *(int64_t *)place = number;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void init_scalar(const struct wire_field *field, void *place)
+{
+    if (wire_store_number(field->type, field->default_value, place))
+        return;
+    switch (field->type) {
     case WIRE_STRING:
     case WIRE_BYTES:
         *(struct slice *)place = field->default_is_null ? SLICE_NULL : SLICE_LITERAL("");
@@ -87,10 +97,8 @@ static void init_scalar(const struct wire_field *field, void *place)
     case WIRE_STRUCT:
         *(const void **)place = field->default_struct;
         break;
-    case WIRE_FLOAT64:
-    case WIRE_UUID:
-    case WIRE_RECORDS: /* null */
-        break;         /* zeroed */
+    default: /* records are null by zeroes too */
+        break;
     }
 }
 

@@ -57,4 +57,8 @@ static inline size_t wire_element_size(const struct wire_field *field)
     return field->type == WIRE_STRUCT ? field->of->size_bytes : wire_type_size(field->type);
 }
 
+/* Put a number, or a truth, into a field of its type, cut to its width; false where it is of
+ * another kind. */
+bool wire_store_number(enum wire_type type, int64_t number, void *place);
+
 bool wire_is_default(const struct wire_field *field, const void *value);

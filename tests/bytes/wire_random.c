@@ -47,24 +47,11 @@ static void fill_scalar(struct wire_random *random, const struct wire_field *fie
     int64_t number = (int64_t)next(random);
     if (number & 1)
         number = (number >> 8) % 8;
+    if (field->type == WIRE_BOOL)
+        number = wire_random_below(random, 2);
+    if (wire_store_number(field->type, number, place))
+        return;
     switch (field->type) {
-    case WIRE_BOOL:
-        *(bool *)place = wire_random_below(random, 2);
-        break;
-    case WIRE_INT8:
-        *(int8_t *)place = (int8_t)number;
-        break;
-    case WIRE_INT16:
-    case WIRE_UINT16:
-        *(int16_t *)place = (int16_t)number;
-        break;
-    case WIRE_INT32:
-    case WIRE_UINT32:
-        *(int32_t *)place = (int32_t)number;
-        break;
-    case WIRE_INT64:
-        *(int64_t *)place = number;
-        break;
     case WIRE_FLOAT64:
         *(double *)place = (double)(int32_t)number / 8;
         break;
@@ -81,6 +68,8 @@ static void fill_scalar(struct wire_random *random, const struct wire_field *fie
         break;
     case WIRE_STRUCT:
         fill_struct(random, field->of, version, is_flexible, place);
+        break;
+    default: /* numbers are stored already */
         break;
     }
 }
