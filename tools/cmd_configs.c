@@ -1,5 +1,5 @@
-/* Settings of topics, brokers and their loggers: describe and change. Options and lines are those
- * of kafka-configs.sh. */
+/* Settings of topics, brokers and their loggers: what is asked for, and changing them. Options and
+ * lines are those of kafka-configs.sh. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -8,50 +8,20 @@
 #include "broker/config/config_map.h"
 #include "broker/config/properties.h"
 #include "broker/wire/api_key.h"
-#include "tools/client.h"
 #include "tools/commands.h"
-#include "wire/describe_configs.h"
+#include "tools/configs.h"
 #include "wire/incremental_alter_configs.h"
 
 #define OPERATION_SET    0
 #define OPERATION_DELETE 1
 
-enum source { SOURCE_TOPIC = 1, SOURCE_BROKER = 2, SOURCE_CLUSTER = 3 };
-
-static const char *const source_names[] = {
-    "UNKNOWN",
-    "DYNAMIC_TOPIC_CONFIG",
-    "DYNAMIC_BROKER_CONFIG",
-    "DYNAMIC_DEFAULT_BROKER_CONFIG",
-    "STATIC_BROKER_CONFIG",
-    "DEFAULT_CONFIG",
-    "DYNAMIC_BROKER_LOGGER_CONFIG",
-    "DYNAMIC_CLIENT_METRICS_CONFIG",
-    "DYNAMIC_GROUP_CONFIG",
-};
-
-enum entity_kind { ENTITY_TOPICS, ENTITY_BROKERS, ENTITY_LOGGERS };
-
 /* What the options call an entity type, how a sentence calls one of them, Kafka's resource type. */
-static const struct entity_type {
-    const char *name, *one;
-    enum entity_kind kind;
-    int8_t resource_type;
-} entity_types[] = {
+static const struct entity_type entity_types[] = {
     {"topics", "topic", ENTITY_TOPICS, 2},
     {"brokers", "broker", ENTITY_BROKERS, 4},
     {"broker-loggers", "broker-logger", ENTITY_LOGGERS, 8},
 };
 
-struct configs_options {
-    const char *bootstrap, *command_config, *topic, *broker, *logger, *zookeeper, *controller;
-    const char *user, *client, *ip, *add, *add_file, *delete_names;
-    struct texts entity_types, entity_names; /* users and clients may be named together */
-    bool user_defaults, client_defaults, ip_defaults, force, describe, alter, all, entity_default,
-        broker_defaults, json;
-};
-
-typedef struct describe_configs_response_describe_configs_result described;
 typedef struct incremental_alter_configs_request_alterable_config change;
 
 struct changes {
@@ -99,158 +69,17 @@ static void read_added(struct client *client, const char *text, struct changes *
     }
 }
 
-static int compare_names(const void *a, const void *b)
-{
-    return slice_compare(
-        ((const struct describe_configs_response_describe_configs_resource_result *)a)->name,
-        ((const struct describe_configs_response_describe_configs_resource_result *)b)->name);
-}
-
-static described *describe_entity(struct client *client, const struct entity_type *type,
-                                  const char *name)
-{
-    struct describe_configs_request_describe_configs_resource resource;
-    struct describe_configs_request request;
-    struct describe_configs_response response;
-    int32_t broker = CLIENT_ANY;
-    int64_t id;
-    describe_configs_request_describe_configs_resource_init(&resource);
-    describe_configs_request_init(&request);
-    resource.resource_type = type->resource_type;
-    resource.resource_name = slice_str(name);
-    resource.configuration_keys_count = -1;
-    request.resources = &resource;
-    request.resources_count = 1;
-    request.include_synonyms = true;
-    if (type->kind != ENTITY_TOPICS && slice_to_int64(slice_str(name), &id))
-        broker = (int32_t)id; /* only that broker knows */
-    cli_check(client_call(client, broker, API_DESCRIBE_CONFIGS, &request, &response));
-    if (response.results_count != 1)
-        cli_fail("the answer does not name the entity");
-    if (response.results[0].error_code)
-        cli_fail("Error while executing config command: %s",
-                 client_reason(client, response.results[0].error_code,
-                               response.results[0].error_message));
-    qsort(response.results[0].configs, (size_t)response.results[0].configs_count,
-          sizeof(response.results[0].configs[0]), compare_names);
-    return response.results;
-}
-
-/* Without --all: what was set for this entity itself. */
-static bool is_own(const struct entity_type *type, const char *name, int8_t source)
-{
-    switch (type->kind) {
-    case ENTITY_TOPICS:
-        return source == SOURCE_TOPIC;
-    case ENTITY_BROKERS:
-        return source == (*name ? SOURCE_BROKER : SOURCE_CLUSTER);
-    case ENTITY_LOGGERS:
-        return true;
-    }
-    return false;
-}
-
-static const char *source_name(int8_t source)
-{
-    return source >= 0 && (size_t)source < ARRAY_SIZE(source_names) ? source_names[source]
-                                                                    : source_names[0];
-}
-
-/* A hidden value shows as the JVM's null. */
-static struct slice shown(struct slice value)
-{
-    return slice_is_null(value) ? SLICE_LITERAL("null") : value;
-}
-
-static json_t *text_json(struct slice s)
-{
-    return slice_is_null(s) ? json_null() : json_stringn((const char *)s.data, s.size);
-}
-
-static void print_entity(struct client *client, const struct configs_options *options,
-                         const struct entity_type *type, const char *name, json_t *all)
-{
-    described *found = describe_entity(client, type, name);
-    json_t *settings = json_array();
-    if (!options->json && !*name)
-        printf("Default configs for %s in the cluster are:\n", type->name);
-    else if (!options->json)
-        printf("%s configs for %s %s are:\n", options->all ? "All" : "Dynamic", type->one, name);
-    for (int32_t i = 0; i < found->configs_count; i++) {
-        const struct describe_configs_response_describe_configs_resource_result *row =
-            &found->configs[i];
-        if (!options->all && !is_own(type, name, row->config_source))
-            continue;
-        if (options->json) {
-            json_array_append_new(settings,
-                                  json_pack("{s:o,s:o,s:s,s:b}", "name", text_json(row->name),
-                                            "value", text_json(row->value), "source",
-                                            source_name(row->config_source), "sensitive",
-                                            row->is_sensitive));
-            continue;
-        }
-        printf("  %.*s=%.*s sensitive=%s synonyms={", SLICE_ARG(row->name),
-               SLICE_ARG(shown(row->value)), row->is_sensitive ? "true" : "false");
-        for (int32_t s = 0; s < row->synonyms_count; s++)
-            printf("%s%s:%.*s=%.*s", s ? ", " : "", source_name(row->synonyms[s].source),
-                   SLICE_ARG(row->synonyms[s].name), SLICE_ARG(shown(row->synonyms[s].value)));
-        printf("}\n");
-    }
-    if (options->json)
-        json_array_append_new(
-            all, json_pack("{s:s,s:s,s:o}", "type", type->name, "name", name, "configs", settings));
-    else
-        json_decref(settings);
-}
-
-/* Every entity of the type: topics as the broker lists them, brokers and then their default. */
-static void print_all_entities(struct client *client, const struct configs_options *options,
-                               const struct entity_type *type, json_t *all)
-{
-    const struct metadata_response *metadata = client_metadata(client);
-    struct texts names = {0};
-    if (type->kind == ENTITY_TOPICS) {
-        cli_check(client_refresh(client, NULL, 0));
-        for (int32_t i = 0; i < metadata->topics_count; i++)
-            texts_add(&names, arena_strdup(client_arena(client), metadata->topics[i].name));
-    } else {
-        for (int32_t i = 0; i < metadata->brokers_count; i++)
-            texts_add(&names,
-                      arena_printf(client_arena(client), "%" PRId32, metadata->brokers[i].node_id));
-        if (type->kind == ENTITY_BROKERS)
-            texts_add(&names, "");
-    }
-    for (int32_t i = 0; i < names.count; i++)
-        print_entity(client, options, type, names.items[i], all);
-}
-
-static int describe(struct client *client, const struct configs_options *options,
-                    const struct entity_type *type, const char *name)
-{
-    json_t *all = json_array();
-    if (name)
-        print_entity(client, options, type, name, all);
-    else
-        print_all_entities(client, options, type, all);
-    if (options->json) {
-        json_dumpf(all, stdout, JSON_COMPACT);
-        printf("\n");
-    }
-    json_decref(all);
-    return 0;
-}
-
 /* Names of settings to delete that the entity does not have are a mistake. */
 static void check_deleted(struct client *client, const struct entity_type *type, const char *name,
                           const struct texts *names)
 {
     struct buf absent = {0};
-    described *found = describe_entity(client, type, name);
+    described *found = configs_read(client, type, name);
     for (int32_t n = 0; n < names->count; n++) {
         bool is_there = false;
         for (int32_t i = 0; i < found->configs_count && !is_there; i++)
             is_there = slice_equal_str(found->configs[i].name, names->items[n]) &&
-                       is_own(type, name, found->configs[i].config_source);
+                       configs_is_own(type, name, found->configs[i].config_source);
         if (!is_there)
             buf_printf(&absent, "%s%s", absent.size ? "," : "", names->items[n]);
     }
@@ -444,5 +273,5 @@ int cmd_configs(int argc, char **argv)
     check_options(&o, type, name);
     OWNED(client) struct client *client = NULL;
     cli_check(client_open(o.bootstrap, o.command_config, &client));
-    return o.describe ? describe(client, &o, type, name) : alter(client, &o, type, name);
+    return o.describe ? configs_describe(client, &o, type, name) : alter(client, &o, type, name);
 }
