@@ -106,6 +106,14 @@ int32_t channel_queued(const struct channel *channel)
 
 /* ---- Answers ---- */
 
+struct broker_node *answers_broker(struct controller *controller, const struct answers *answers)
+{
+    struct broker_node *broker = context_find_broker(&controller->context, answers->broker_id);
+    bool is_current = controller->active && controller->epoch == answers->controller_epoch &&
+                      broker && broker->broker_epoch == answers->broker_epoch;
+    return is_current ? broker : NULL;
+}
+
 static struct answers *answers_new(struct channel *channel, int32_t count)
 {
     struct arena *arena = arena_new();

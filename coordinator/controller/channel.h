@@ -67,3 +67,7 @@ struct answers {
     struct answer *items;
     int32_t count;
 };
+
+/* Whose they are; NULL where they no longer count: they are of another reign, or the broker has
+ * been away since. */
+struct broker_node *answers_broker(struct controller *controller, const struct answers *answers);

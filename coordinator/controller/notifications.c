@@ -136,9 +136,8 @@ static enum err event_log_dirs_answered(struct controller *controller, void *con
 {
     struct answers *answers = context;
     OWNED(arena) struct arena *arena = answers->arena;
-    struct broker_node *broker = context_find_broker(&controller->context, answers->broker_id);
-    if (cancelled || !controller->active || controller->epoch != answers->controller_epoch ||
-        !broker || broker->broker_epoch != answers->broker_epoch)
+    struct broker_node *broker = answers_broker(controller, answers);
+    if (cancelled || !broker)
         return ERR_OK;
     REPLICA_LIST lost = {0};
     for (int32_t i = 0; i < answers->count; i++) {

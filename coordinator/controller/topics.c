@@ -65,16 +65,25 @@ static enum err read_topics(struct controller *controller, const struct slice *n
     return e ? e : wave_run(ids);
 }
 
-enum err topics_load(struct controller *controller)
+/* What is below /brokers/topics, and a watch on it. */
+static enum err list_topics(struct wave *wave, const struct wave_result **ret_children)
 {
-    OWNED(wave) struct wave *wave = wave_new(controller);
     size_t list = wave_children(wave, "/brokers/topics", true);
     enum err e = wave_run(wave);
     if (e)
         return e;
-    const struct wave_result *children = wave_result(wave, list);
-    if (children->error)
-        return err_note(children->error, "list /brokers/topics");
+    *ret_children = wave_result(wave, list);
+    enum err listed = (*ret_children)->error;
+    return listed ? err_note(listed, "list /brokers/topics") : ERR_OK;
+}
+
+enum err topics_load(struct controller *controller)
+{
+    OWNED(wave) struct wave *wave = wave_new(controller);
+    const struct wave_result *children;
+    enum err e = list_topics(wave, &children);
+    if (e)
+        return e;
     PARTITION_LIST partitions = {0};
     e = read_topics(controller, children->children, children->children_count, &partitions);
     return e ? e : partitions_refresh(controller, &partitions);
@@ -133,13 +142,10 @@ enum err event_topic_change(struct controller *controller, void *context, bool c
     if (cancelled || !controller->active)
         return ERR_OK;
     OWNED(wave) struct wave *wave = wave_new(controller);
-    size_t list = wave_children(wave, "/brokers/topics", true);
-    enum err e = wave_run(wave);
+    const struct wave_result *children;
+    enum err e = list_topics(wave, &children);
     if (e)
         return e;
-    const struct wave_result *children = wave_result(wave, list);
-    if (children->error)
-        return err_note(children->error, "list /brokers/topics");
     struct map listed = {0};
     struct slice *fresh =
         arena_new_array(wave_arena(wave), struct slice, (size_t)children->children_count + 1);
