@@ -30,7 +30,7 @@ static void flush(struct request *request)
         if (part->error || !part->needs_flush)
             continue;
         struct log *log = partition_log(part->partition);
-        enum err e = log ? log_flush(log) : ERR_NOT_LEADER_OR_FOLLOWER;
+        enum err e = log ? log_flush_to(log, part->required_offset) : ERR_NOT_LEADER_OR_FOLLOWER;
         if (e)
             produce_part_set_error(part, e);
         else

@@ -101,8 +101,8 @@ MUST_USE enum err log_append_follower(struct log *log, const uint8_t *records, s
  * leader-epoch-checkpoint. */
 MUST_USE enum err log_assign_epoch(struct log *log, int32_t leader_epoch, int64_t start_offset);
 
-/* Cut everything at and above `offset`, and epochs that began there, also where nothing else is cut;
- * or begin anew, empty, at `offset`. */
+/* Cut everything at and above `offset`, and epochs that began there, also where nothing else is
+ * cut; or begin anew, empty, at `offset`. */
 MUST_USE enum err log_truncate(struct log *log, int64_t offset);
 MUST_USE enum err log_truncate_fully(struct log *log, int64_t offset);
 
@@ -116,6 +116,8 @@ void log_set_high_watermark(struct log *log, int64_t high_watermark);
 /* fsync everything up to the log end at the time of the call, by group commit: callers that arrive
  * while a sync runs share the next one. Blocks; threads: log workers only. */
 MUST_USE enum err log_flush(struct log *log);
+/* The same, for what lies below `offset`: nothing is done where another sync has covered it. */
+MUST_USE enum err log_flush_to(struct log *log, int64_t offset);
 
 void log_set_config(struct log *log, const struct log_config *config);
 MUST_USE enum err

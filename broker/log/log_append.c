@@ -120,6 +120,9 @@ static void answer_duplicate(struct log *log, const struct producer_batch *batch
     ret->base_offset = batch->last_offset - batch->offset_delta;
     ret->last_offset = batch->last_offset;
     ret->log_start_offset = log_start_offset(log);
+    /* The first copy may be on its way to the disk still. */
+    ret->needs_flush =
+        log->config.flush_messages <= 1 && batch->last_offset >= log_recovery_point(log);
     ret->log_append_time_ms = batch->timestamp_ms; /* with CreateTime too, as the JVM broker does */
 }
 

@@ -50,6 +50,17 @@ static int first_unsynced(const struct segment_list *list, int64_t recovery_poin
     return slot > 0 && atomic_load(&list->items[slot - 1]->is_end_unsynced) ? slot - 1 : slot;
 }
 
+/* Finished segments whose indexes found no room when they were recovered. Nobody makes them anew
+ * once the recovery point has passed. */
+static enum err write_late_indexes(const struct segment_list *list, int first)
+{
+    enum err e = ERR_OK;
+    for (int i = first; !e && i < list->count - 1; i++)
+        if (list->items[i]->offsets.tail_count > 0 || list->items[i]->times.tail_count > 0)
+            e = segment_finish(list->items[i]);
+    return e;
+}
+
 /* One sync of all that is new; gives the offset it covered. A closed log is synced with all that a
  * clean start trusts: the active segment's indexes, the snapshot. */
 static enum err sync_once(struct log *log)
@@ -60,11 +71,13 @@ static enum err sync_once(struct log *log)
     log->unflushed_messages = 0;
     log->last_flush_ms = log_now_ms(log);
     bool is_closed = log->is_closed;
+    enum err e = write_late_indexes(list, first_unsynced(list, from));
     lock_release(&log->lock);
 
     /* Before the recovery point passes: the epochs; and the names, without which the data is
      * nowhere. */
-    enum err e = log_write_small_files(log);
+    if (!e)
+        e = log_write_small_files(log);
     if (!e)
         e = sync_names(log);
     for (int i = first_unsynced(list, from); !e && i < list->count; i++)

@@ -143,6 +143,7 @@ struct log {
     _Atomic bool small_files_unwritten; /* one of them, perhaps */
     _Atomic bool names_unsynced;    /* directory entries or small files not on stable storage yet */
     _Atomic bool dir_unsynced;      /* the directory's own entry, likewise */
+    _Atomic bool dir_unmade;        /* there was no room for it: see log_make_dir() */
     _Atomic bool snapshot_unsynced; /* the newest one */
 
     int64_t checkpointed_high_watermark; /* the manager's: -1 if none */
@@ -200,7 +201,6 @@ MUST_USE enum err log_drop_segments(struct log *log, int first, int count, int64
 MUST_USE enum err log_begin_at(struct log *log, int64_t offset);
 
 /* --- log_flush.c --- */
-MUST_USE enum err log_flush_to(struct log *log, int64_t offset);
 void log_writeback(struct log *log);      /* on a worker */
 void log_appended_bytes(struct log *log); /* may queue write-back; lock held */
 /* Exact files and a snapshot at the end: the log is closed for appends then. Not synced: that is
@@ -229,6 +229,8 @@ struct log_load_params {
 MUST_USE enum err log_load(struct log *log, const struct log_load_params *params);
 /* A log that has no directory yet. */
 MUST_USE enum err log_create_files(struct log *log, struct uuid topic_id);
+/* Make the directory of a log that was created while the disk was full; the log's lock is held. */
+MUST_USE enum err log_make_dir(struct log *log);
 
 /* After a directory was renamed. */
 void log_set_path(struct log *log, const char *path);

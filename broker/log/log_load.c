@@ -390,12 +390,31 @@ enum err log_load(struct log *log, const struct log_load_params *params)
     return ERR_OK;
 }
 
-enum err log_create_files(struct log *log, struct uuid topic_id)
+enum err log_make_dir(struct log *log)
 {
+    if (!atomic_load(&log->dir_unmade))
+        return ERR_OK;
     if (file_ops->mkdir(atomic_load(&log->path), 0755) != 0 && errno != EEXIST)
         return err_note_errno("create directory %s", atomic_load(&log->path));
+    atomic_store(&log->dir_unmade, false);
     atomic_store(&log->dir_unsynced, true);
     atomic_store(&log->names_unsynced, true);
-    enum err e = log_set_topic_id(log, topic_id);
+    return ERR_OK;
+}
+
+/* On a full disk the log is there without a directory, which follows with its first record: who
+ * leads it is settled once, by the controller, and nobody would ask again when there is room. */
+enum err log_create_files(struct log *log, struct uuid topic_id)
+{
+    atomic_store(&log->dir_unmade, true);
+    enum err e = log_make_dir(log);
+    if (e == ERR_NO_SPACE) {
+        trace_warn("created without a directory, which follows topic=%s partition=%" PRId32
+                   " error=\"%s\"",
+                   log->topic, log->partition, err_sentence(e));
+        e = ERR_OK;
+    }
+    if (!e)
+        e = log_set_topic_id(log, topic_id);
     return e ? e : begin_empty(log, 0);
 }

@@ -449,7 +449,7 @@ static enum err rename_deleted(struct log *log)
     enum err e = ERR_OK;
     pthread_mutex_lock(&log->small_files_mutex); /* else they might enter a successor's directory */
     lock_acquire(&log->lock);
-    if (file_ops->rename(atomic_load(&log->path), to) != 0) {
+    if (!atomic_load(&log->dir_unmade) && file_ops->rename(atomic_load(&log->path), to) != 0) {
         e = err_note_errno("rename %s", atomic_load(&log->path));
     } else {
         log_set_path(log, to);

@@ -89,6 +89,12 @@ static enum err reset_indexes(struct segment *seg, bool with_txns)
     return e;
 }
 
+/* On a full disk the entries wait in memory, and are written before the recovery point passes. */
+static enum err unless_full(enum err e)
+{
+    return e == ERR_NO_SPACE ? ERR_OK : e;
+}
+
 /* Walk the segment. ret_valid: the bytes that are whole and right; *place moves along.
  * ERR_OK also where bad bytes ended the walk; the sentence of why is the thread's. */
 static enum err walk_segment(struct log *log, struct segment *seg, bool with_state,
@@ -111,7 +117,8 @@ static enum err walk_segment(struct log *log, struct segment *seg, bool with_sta
         if (e)
             break;
         note_batch(log, seg, &b, position, bytes, with_state);
-        if (seg->offsets.tail_count >= INDEX_TAIL_MAX && (e = segment_write_indexes(seg)))
+        if (seg->offsets.tail_count >= INDEX_TAIL_MAX &&
+            (e = unless_full(segment_write_indexes(seg))))
             break;
         *ret_valid = position + b.size_bytes;
         place->next = b.last_offset + 1;
@@ -128,7 +135,7 @@ enum err log_rebuild_indexes(struct log *log, struct segment *seg)
     enum err e = walk_segment(log, seg, false, &valid, &place);
     if (!e && valid < seg->size_bytes)
         return err_wrap(ERR_CORRUPT_MESSAGE, "segment %020" PRId64 " is damaged", seg->base_offset);
-    return e ? e : segment_finish(seg);
+    return e ? e : unless_full(segment_finish(seg));
 }
 
 static enum err cut_tail(struct log *log, struct segment *seg, int64_t valid)
@@ -176,7 +183,7 @@ static enum err recover_segment(struct log *log, int slot, int64_t recovery_poin
     }
     bool is_last = slot == log->list->count - 1 || *ret_is_cut;
     if (!e)
-        e = is_last ? segment_write_indexes(seg) : segment_finish(seg);
+        e = unless_full(is_last ? segment_write_indexes(seg) : segment_finish(seg));
     return e;
 }
 
@@ -219,7 +226,7 @@ enum err log_recover(struct log *log, int64_t recovery_point)
     if (log_recovery_point(log) > log_end_offset(log))
         atomic_store(&log->recovery_point, log_end_offset(log));
     log_remove_snapshots(log, log_end_offset(log), INT64_MAX);
-    return log_take_snapshot(log);
+    return unless_full(log_take_snapshot(log)); /* it only saves the next start some reading */
 }
 
 enum err log_load_producers_clean(struct log *log, int64_t end)

@@ -49,7 +49,8 @@ static enum err write_topic_id(struct log *log, struct uuid id)
 enum err log_write_topic_id(struct log *log)
 {
     assert_held(&log->lock);
-    return log->topic_id_unwritten ? write_topic_id(log, log_topic_id(log)) : ERR_OK;
+    enum err e = log_make_dir(log);
+    return !e && log->topic_id_unwritten ? write_topic_id(log, log_topic_id(log)) : e;
 }
 
 enum err log_set_topic_id(struct log *log, struct uuid id)

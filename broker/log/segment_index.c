@@ -226,6 +226,8 @@ static enum err cut_file(struct segment *seg, struct index *index, int32_t count
 {
     struct log_file *file;
     enum err e = open_counted(seg, index, &file);
+    if (e == ERR_NO_SPACE && count == 0)
+        return ERR_OK; /* there is no file and no room for one: nothing to cut */
     if (e)
         return e;
     struct stat st;

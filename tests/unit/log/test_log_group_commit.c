@@ -1,0 +1,156 @@
+/* log.flush.interval.messages=1 for many producers at once: one sync acknowledges all that arrived
+ * while the one before ran, and nothing is acknowledged that no sync covers. */
+#include "log_fixture.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#define PRODUCERS    64
+#define APPENDS_EACH 20
+#define SYNC_US      2000
+
+static struct file_ops slow;
+static _Atomic int syncs;
+
+static int slow_fdatasync(int fd)
+{
+    syncs++;
+    usleep(SYNC_US); /* what a disk takes, not what a test waits for */
+    return file_ops_system.fdatasync(fd);
+}
+
+static void count_syncs(void)
+{
+    slow = file_ops_system;
+    slow.fdatasync = slow_fdatasync;
+    file_ops = &slow;
+    syncs = 0;
+}
+
+struct producers {
+    struct log **logs;
+    int logs_count;
+    pthread_mutex_t append_mutex; /* the partition's lock */
+    _Atomic int next, broken;
+};
+
+static void *produce(void *context)
+{
+    struct producers *p = context;
+    struct log *log = p->logs[p->next++ % p->logs_count];
+    for (int i = 0; i < APPENDS_EACH; i++) {
+        struct batch_spec spec = {.records = 2};
+        struct append_result result = {0};
+        pthread_mutex_lock(&p->append_mutex);
+        enum err e = append(log, &spec, &result);
+        pthread_mutex_unlock(&p->append_mutex);
+        if (e || !result.needs_flush || log_flush_to(log, result.last_offset + 1) ||
+            log_recovery_point(log) <= result.last_offset)
+            p->broken++;
+    }
+    return NULL;
+}
+
+static void produce_by_all(struct log **logs, int logs_count)
+{
+    struct producers p = {.logs = logs, .logs_count = logs_count};
+    pthread_t threads[PRODUCERS];
+    pthread_mutex_init(&p.append_mutex, NULL);
+    for (int i = 0; i < PRODUCERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, produce, &p), 0);
+    for (int i = 0; i < PRODUCERS; i++)
+        pthread_join(threads[i], NULL);
+    pthread_mutex_destroy(&p.append_mutex);
+    assert_int_equal(p.broken, 0);
+}
+
+static void test_64_producers_of_one_partition_share_syncs(void **state)
+{
+    struct fixture *f = *state;
+    f->config.flush_messages = 1;
+    fixture_start(f);
+    struct log *log = fixture_log(f, "orders", 0);
+    count_syncs();
+    produce_by_all(&log, 1);
+    file_ops = &file_ops_system;
+    assert_int_equal(log_end_offset(log), PRODUCERS * APPENDS_EACH * 2);
+    assert_true(syncs < PRODUCERS * APPENDS_EACH / 4);
+}
+
+static void test_producers_of_many_partitions_do_not_wait_for_each_other(void **state)
+{
+    struct fixture *f = *state;
+    f->config.flush_messages = 1;
+    fixture_start(f);
+    struct log *logs[8];
+    for (int i = 0; i < 8; i++)
+        logs[i] = fixture_log(f, "orders", i);
+    count_syncs();
+    produce_by_all(logs, 8);
+    file_ops = &file_ops_system;
+    assert_true(syncs < PRODUCERS * APPENDS_EACH / 2);
+}
+
+static void test_what_another_sync_covered_costs_none(void **state)
+{
+    struct fixture *f = *state;
+    f->config.flush_messages = 1;
+    fixture_start(f);
+    struct log *log = fixture_log(f, "orders", 0);
+    append_many(log, 3, 2, 10);
+    assert_err(log_flush(log), ERR_OK);
+    append_many(log, 1, 2, 10);
+    count_syncs();
+    assert_err(log_flush_to(log, 6), ERR_OK);
+    assert_int_equal(syncs, 0);
+    assert_err(log_flush_to(log, 8), ERR_OK);
+    assert_int_equal(syncs, 1);
+    file_ops = &file_ops_system;
+}
+
+static void test_a_repeated_batch_waits_for_the_sync_of_the_first(void **state)
+{
+    struct fixture *f = *state;
+    f->config.flush_messages = 1;
+    fixture_start(f);
+    struct log *log = fixture_log(f, "orders", 0);
+    struct batch_spec spec = {.records = 2, .has_producer = true, .producer_id = 7};
+    struct append_result result = {0};
+    assert_err(append(log, &spec, NULL), ERR_OK);
+    assert_err(append(log, &spec, &result), ERR_OK);
+    assert_true(result.is_duplicate);
+    assert_true(result.needs_flush);
+    assert_err(log_flush_to(log, result.last_offset + 1), ERR_OK);
+    assert_err(append(log, &spec, &result), ERR_OK);
+    assert_false(result.needs_flush);
+}
+
+static void test_a_stop_syncs_many_logs_by_one_call(void **state)
+{
+    struct fixture *f = *state;
+    fixture_start(f);
+    for (int i = 0; i < 50; i++)
+        append_many(fixture_log(f, "orders", i), 1, 2, 10);
+    count_syncs();
+    fixture_stop(f);
+    assert_int_equal(syncs, 0); /* fdatasync, that is: the file system was synced as a whole */
+    file_ops = &file_ops_system;
+    fixture_start(f);
+    for (int i = 0; i < 50; i++) {
+        assert_int_equal(log_end_offset(fixture_log(f, "orders", i)), 2);
+        assert_int_equal(log_recovery_point(fixture_log(f, "orders", i)), 2);
+    }
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+    const struct CMUnitTest tests[] = {
+        T(test_64_producers_of_one_partition_share_syncs),
+        T(test_producers_of_many_partitions_do_not_wait_for_each_other),
+        T(test_what_another_sync_covered_costs_none),
+        T(test_a_repeated_batch_waits_for_the_sync_of_the_first),
+        T(test_a_stop_syncs_many_logs_by_one_call),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
