@@ -50,7 +50,6 @@ static enum err connect_to(const char *host, const char *port, int *ret_fd)
     freeaddrinfo(found);
     if (fd < 0)
         return err_note(ERR_BROKER_NOT_AVAILABLE, "%s:%s: %s", host, port, strerror(reason));
-    set_timeouts(fd, TIMEOUT_SECONDS);
     *ret_fd = fd;
     return ERR_OK;
 }
@@ -61,7 +60,7 @@ static enum err io_failed(const struct connection *connection, const char *what,
         return err_note(ERR_CLOSED, "%s closed the connection", connection->address);
     if (errno == EAGAIN || errno == EWOULDBLOCK)
         return err_note(ERR_REQUEST_TIMED_OUT, "%s did not answer within %d s", connection->address,
-                        TIMEOUT_SECONDS);
+                        connection->timeout_seconds);
     return err_note(ERR_CLOSED, "%s %s: %s", what, connection->address, strerror(errno));
 }
 
@@ -191,6 +190,7 @@ enum err connection_open(const char *host, const char *port, struct arena *arena
 {
     struct connection *connection = mem_new(struct connection);
     connection->fd = -1;
+    connection->timeout_seconds = CONNECT_SECONDS; /* a broker tells its versions at once */
     connection->address = mem_printf("%s:%s", host, port);
     enum err e = connect_to(host, port, &connection->fd);
     if (!e)
@@ -199,6 +199,8 @@ enum err connection_open(const char *host, const char *port, struct arena *arena
         connection_free(connection);
         return e;
     }
+    connection->timeout_seconds = TIMEOUT_SECONDS;
+    set_timeouts(connection->fd, TIMEOUT_SECONDS);
     *ret_connection = connection;
     return ERR_OK;
 }

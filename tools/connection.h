@@ -12,7 +12,8 @@ struct connection {
     int32_t broker_id;     /* the owner's: who is asked */
     int fd;
     int32_t next_correlation_id;
-    char *address; /* "host:port" */
+    int timeout_seconds; /* for an answer */
+    char *address;       /* "host:port" */
     struct api_versions_response versions;
 };
 

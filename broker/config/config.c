@@ -231,7 +231,8 @@ enum err config_check(const char *path, const struct config_pair *overrides,
         fprintf(out, "error: %s\n", err_sentence(e));
     } else {
         config_unref(build_from(path, &file, overrides, overrides_count, &problems));
-        fwrite(problems.text.data, 1, problems.text.size, out);
+        if (problems.text.size > 0)
+            fwrite(problems.text.data, 1, problems.text.size, out);
         fprintf(out, "%s: %" PRId32 " error%s, %" PRId32 " warning%s\n", path ? path : "settings",
                 problems.errors, problems.errors == 1 ? "" : "s", problems.warnings,
                 problems.warnings == 1 ? "" : "s");
