@@ -32,5 +32,6 @@ void handle_describe_configs(struct request *request);
 void handle_leader_and_isr_with_settings(struct request *request);
 void handle_incremental_alter_configs(struct request *request);
 void handle_elect_leaders(struct request *request);
+void handle_alter_reassignments(struct request *request);
 void handle_list_reassignments(struct request *request);
 void handle_update_features(struct request *request);

@@ -29,6 +29,7 @@
     X(CREATE_PARTITIONS, handle_create_partitions, ON_CONTROLLER, 0, 3)                            \
     X(ELECT_LEADERS, handle_elect_leaders, ON_CONTROLLER, 0, 2)                                    \
     X(INCREMENTAL_ALTER_CONFIGS, on_control_incremental_alter_configs, ON_LOOP, 0, 1)              \
+    X(ALTER_PARTITION_REASSIGNMENTS, handle_alter_reassignments, ON_CONTROLLER, 0, 0)              \
     X(LIST_PARTITION_REASSIGNMENTS, handle_list_reassignments, ON_CONTROLLER, 0, 0)                \
     X(ALTER_PARTITION, handle_alter_partition, ON_CONTROLLER, 0, 3)                                \
     X(UPDATE_FEATURES, handle_update_features, ON_CONTROLLER, 0, 1)                                \

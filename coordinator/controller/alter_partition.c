@@ -7,6 +7,7 @@
 #include "broker/base/trace.h"
 #include "coordinator/controller/admin.h"
 #include "coordinator/controller/codec.h"
+#include "coordinator/controller/reassignment.h"
 
 #define IDS_VERSION        2 /* topics by id */
 #define ISR_EPOCHS_VERSION 3
@@ -209,6 +210,7 @@ static enum err event_alter_partition(struct controller *controller, void *conte
     alter_partition_response_init(&response);
     const struct broker_node *broker =
         context_find_broker(&controller->context, request->broker_id);
+    PARTITION_LIST changed = {0};
     enum err e = ERR_OK;
     if (cancelled || !controller->active)
         response.error_code = err_wire_code(ERR_NOT_CONTROLLER);
@@ -223,8 +225,10 @@ static enum err event_alter_partition(struct controller *controller, void *conte
             recognise_own(&all);
             tell(&all);
         }
-        for (size_t i = 0; i < all.count; i++)
+        for (size_t i = 0; i < all.count; i++) {
             leadership_done(&all.changes[i].next);
+            partition_list_add(&changed, all.changes[i].partition);
+        }
         if (e) {
             alter_partition_response_init(&response);
             response.error_code =
@@ -232,7 +236,7 @@ static enum err event_alter_partition(struct controller *controller, void *conte
         }
     }
     call->done(call->context, &response);
-    return e;
+    return e || changed.count == 0 ? e : reassignments_finish_ready(controller, &changed);
 }
 
 void controller_alter_partition(struct controller *controller,

@@ -7,7 +7,7 @@
 
 #include "broker/base/trace.h"
 #include "coordinator/controller/codec.h"
-#include "coordinator/controller/controller_internal.h"
+#include "coordinator/controller/reassignment.h"
 
 struct registration {
     int32_t id;
@@ -221,6 +221,8 @@ static enum err brokers_start(struct controller *controller, const struct broker
     bool elected;
     if (!e)
         e = partitions_elect_waiting(controller, &elected);
+    for (size_t i = 0; !e && i < newcomers->count; i++)
+        e = reassignments_resume(controller, newcomers->items[i]);
     for (size_t i = 0; i < newcomers->count; i++)
         deletion_resume_for_broker(controller, newcomers->items[i]);
     return e ? e : deletion_resume(controller);

@@ -172,6 +172,9 @@ void controller_elect_leaders(struct controller *controller,
 void controller_update_features(struct controller *controller,
                                 const struct update_features_request *request, struct arena *arena,
                                 controller_done_fn *done, void *context);
+void controller_alter_reassignments(struct controller *controller,
+                                    const struct alter_partition_reassignments_request *request,
+                                    struct arena *arena, controller_done_fn *done, void *context);
 void controller_list_reassignments(struct controller *controller,
                                    const struct list_partition_reassignments_request *request,
                                    struct arena *arena, controller_done_fn *done, void *context);

@@ -144,9 +144,8 @@ void preferred_start_timer(struct controller *controller);
 event_fn event_isr_notification, event_log_dir_notification;
 MUST_USE enum err notifications_clear(struct controller *controller);
 
-/* reassignment.c */
+/* reassignment_legacy.c; the rest is in reassignment.h */
 event_fn event_reassignment_znode;
-MUST_USE enum err reassignment_znode_watch(struct controller *controller);
 
 /* admin_wait.c */
 void waits_check(struct controller *controller);

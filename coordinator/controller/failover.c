@@ -6,7 +6,7 @@
 
 #include "broker/base/trace.h"
 #include "coordinator/controller/codec.h"
-#include "coordinator/controller/controller_internal.h"
+#include "coordinator/controller/reassignment.h"
 
 #define IBP_FEATURES    IBP_LEVEL(2, 7, 0, 0)
 #define IBP_FEATURES_V2 IBP_LEVEL(3, 3, 0, 0)
@@ -71,13 +71,15 @@ enum err failover_run(struct controller *controller)
     int64_t began_us = clock_mono_us(controller->clock);
     enum err e = features_enable(controller);
     if (!e)
-        e = reassignment_znode_watch(controller);
-    if (!e)
         e = load(controller);
     if (!e)
         e = deletion_load(controller);
     if (!e)
         e = start_machines(controller);
+    if (!e)
+        e = reassignments_resume(controller, NULL);
+    if (!e)
+        e = reassignment_run_legacy(controller);
     if (!e)
         e = deletion_resume(controller);
     if (!e)

@@ -85,6 +85,8 @@ static int32_t pick(const struct context *context, const struct partition *parti
     }
     case ELECT_CONTROLLED_SHUTDOWN:
         return pick_controlled_shutdown(context, partition);
+    case ELECT_UNCHANGED:
+        return partition->leadership.leader;
     }
     return LEADER_NONE;
 }
@@ -129,11 +131,13 @@ bool leader_pick(const struct context *context, const struct partition *partitio
     struct ids target;
     partition_target(partition, &target);
     choice.leader = pick(context, partition, how, &target, &choice.unclean);
-    if (choice.leader != LEADER_NONE) {
+    choice.unchanged = how == ELECT_UNCHANGED;
+    bool is_decided = choice.leader != LEADER_NONE || choice.unchanged;
+    if (is_decided) {
         choose_isr(context, partition, how, &choice);
         choose_told(context, partition, how, &target, &choice);
         *ret_choice = choice;
     }
     ids_done(&target);
-    return choice.leader != LEADER_NONE;
+    return is_decided;
 }

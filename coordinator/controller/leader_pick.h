@@ -9,12 +9,14 @@ enum election {
     ELECT_REASSIGNMENT,        /* the first of the target that is online and in sync */
     ELECT_PREFERRED,           /* the first assigned replica, if online and in sync */
     ELECT_CONTROLLED_SHUTDOWN, /* one in sync that is not shutting down */
+    ELECT_UNCHANGED,           /* the same, or still nobody, in a new leader epoch */
 };
 
 struct leader_choice {
     int32_t leader;
     struct ids isr;  /* the new one; the caller frees */
     bool unclean;    /* records may have been lost */
+    bool unchanged;  /* ELECT_UNCHANGED: the partition is as much online as before */
     struct ids told; /* who is sent LeaderAndIsr; the caller frees */
 };
 

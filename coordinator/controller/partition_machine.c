@@ -260,7 +260,8 @@ static void elected(struct controller *controller, struct contest *contest, int3
                    " leader=%" PRId32,
                    partition->topic->name, partition->id, contest->choice.leader);
     partition_set_leadership(partition, &contest->next);
-    partition_move(&controller->context, partition, PARTITION_ONLINE);
+    if (!contest->choice.unchanged)
+        partition_move(&controller->context, partition, PARTITION_ONLINE);
     for (int32_t i = 0; i < contest->choice.told.count; i++)
         batch_leader_and_isr(controller, partition, contest->choice.told.ids[i], false);
 }
