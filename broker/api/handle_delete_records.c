@@ -87,6 +87,8 @@ static void gather_parts(struct delete_wait *wait)
         arena_new_array(arena, struct delete_records_response_delete_records_topic_result,
                         (size_t)message->topics_count + 1);
     for (int32_t t = 0; t < message->topics_count; t++) {
+        if (message->topics[t].partitions_count == 0)
+            continue; /* the JVM broker says nothing of a topic without partitions */
         int32_t place = place_of_topic(wait, &places, message->topics[t].name);
         for (int32_t i = 0; i < message->topics[t].partitions_count; i++)
             add_part(wait, &seen, place, &message->topics[t].partitions[i]);

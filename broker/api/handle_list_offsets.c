@@ -115,9 +115,10 @@ static enum err find_old_style(struct partition *partition, const struct request
     if (e)
         return e;
     enum { MOST = 1024 };
-    int32_t room = asked->max_num_offsets < 0      ? 0
-                   : asked->max_num_offsets > MOST ? MOST
-                                                   : asked->max_num_offsets;
+    if (asked->max_num_offsets < 0)
+        return err_note(ERR_UNKNOWN_SERVER_ERROR, "%d offsets cannot be listed",
+                        asked->max_num_offsets);
+    int32_t room = asked->max_num_offsets > MOST ? MOST : asked->max_num_offsets;
     to->old_style_offsets = arena_new_array(request->arena, int64_t, room + 1);
     int32_t count = 0;
     if (asked->timestamp == EARLIEST) {

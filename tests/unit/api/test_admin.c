@@ -162,6 +162,19 @@ static void test_a_deletion_ends_with_leadership(void **state)
     partition_unref(p);
 }
 
+static void test_a_topic_without_partitions_is_not_in_the_answer(void **state)
+{
+    struct api *api = *state;
+    struct delete_records_request request;
+    struct delete_records_request_delete_records_topic topic = {.name = SLICE_LITERAL("t")};
+    delete_records_request_init(&request);
+    request.topics = &topic;
+    request.topics_count = 1;
+    const struct delete_records_response *response =
+        fake_answer(fake_call(api->loop, handle_delete_records, API_DELETE_RECORDS, 2, &request));
+    assert_int_equal(response->topics_count, 0);
+}
+
 /* --- DescribeLogDirs --- */
 
 static const struct describe_log_dirs_response *describe(struct api *api, const char *topic,
@@ -329,6 +342,7 @@ int main(void)
         TEST(test_a_deletion_waits_until_live_replicas_have_followed),
         TEST(test_a_deletion_times_out_with_what_was_known_and_stays),
         TEST(test_a_deletion_ends_with_leadership),
+        TEST(test_a_topic_without_partitions_is_not_in_the_answer),
         TEST(test_log_dirs_tell_their_partitions_by_topic),
         TEST(test_log_dirs_tell_only_what_is_asked),
         TEST(test_ids_come_from_blocks_and_never_twice),

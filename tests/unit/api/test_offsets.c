@@ -240,6 +240,8 @@ static void test_version_0_lists_where_segments_begin(void **state)
     assert_int_equal(one->old_style_offsets[0], 8);
     assert_int_equal(one->old_style_offsets[1], 6);
     assert_int_equal(one->old_style_offsets[2], 4);
+    const struct wish negative = {.timestamp = LATEST, .most = -1};
+    assert_code(listed(ask(api, 0, consumer, &negative, 1))->error_code, ERR_UNKNOWN_SERVER_ERROR);
     one = listed(ask(api, 0, consumer, &earliest, 1));
     assert_int_equal(one->old_style_offsets_count, 1);
     assert_int_equal(one->old_style_offsets[0], 0);
