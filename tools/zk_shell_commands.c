@@ -116,24 +116,30 @@ static json_t *stat_json(const struct zk_stat *stat)
                      stat->data_size, "children_count", stat->children_count);
 }
 
-/* All nodes at and below a path, parents before their children, as `ls -R` of ZooKeeper's shell
- * shows them: level by level. */
+/* What lies below a path, in the order of `ls -R` in ZooKeeper's shell: all children of a node,
+ * then what lies below the first of them, and so on. Parents stand before their children. */
+static bool walk_below(struct shell *shell, const char *path, bool may_be_gone,
+                       struct texts *ret_paths)
+{
+    struct answer answer;
+    int32_t first = ret_paths->count;
+    ask(shell, (struct zk_op){.kind = ZK_OP_CHILDREN}, path, &answer);
+    bool is_well = (may_be_gone && answer.error == ERR_NOT_FOUND) || went_well(&answer, path);
+    int32_t count = is_well ? answer.children_count : 0;
+    for (int32_t i = 0; i < count; i++)
+        texts_add(ret_paths,
+                  cli_kept("%s/%s", strcmp(path, "/") == 0 ? "" : path, answer.children[i]));
+    answer_done(&answer);
+    for (int32_t i = 0; is_well && i < count; i++)
+        is_well = walk_below(shell, ret_paths->items[first + i], true, ret_paths);
+    return is_well;
+}
+
+/* The path itself, and all below it; no deeper than a path may be long. */
 static bool walk(struct shell *shell, const char *path, struct texts *ret_paths)
 {
-    bool is_well = true;
     texts_add(ret_paths, cli_kept("%s", path));
-    for (int32_t at = 0; is_well && at < ret_paths->count; at++) {
-        struct answer answer;
-        const char *parent = ret_paths->items[at];
-        ask(shell, (struct zk_op){.kind = ZK_OP_CHILDREN}, parent, &answer);
-        /* one that has gone since its parent told of it has no children */
-        is_well = (at > 0 && answer.error == ERR_NOT_FOUND) || went_well(&answer, parent);
-        for (int32_t i = 0; is_well && i < answer.children_count; i++)
-            texts_add(ret_paths, cli_kept("%s/%s", strcmp(parent, "/") == 0 ? "" : parent,
-                                          answer.children[i]));
-        answer_done(&answer);
-    }
-    return is_well;
+    return walk_below(shell, path, false, ret_paths);
 }
 
 static bool list_below(struct shell *shell, const char *path)
