@@ -141,25 +141,6 @@ static enum err load_segments(struct log *log, const struct found *found)
 
 /* --- after a clean stop --- */
 
-/* A segment whose index is missing is read whole and its indexes are made again. */
-static enum err rebuild_missing(struct log *log, const struct found *found)
-{
-    for (int i = 0; i < log->list->count; i++) {
-        struct segment *seg = log->list->items[i];
-        for (size_t k = 0; k < found->count; k++) {
-            if (found->items[k].base_offset != seg->base_offset ||
-                found->items[k].has[STATE_PLAIN][SEGMENT_INDEX] || seg->size_bytes == 0)
-                continue;
-            trace_warn("index is missing and made again path=%s segment=%020" PRId64,
-                       atomic_load(&log->path), seg->base_offset);
-            enum err e = log_rebuild_indexes(log, seg);
-            if (e)
-                return e;
-        }
-    }
-    return ERR_OK;
-}
-
 /* The place of the batch that the last index entry names, and the greatest timestamp up to there.
  */
 static enum err find_last_entry(struct segment *seg, int64_t *ret_position)
@@ -219,12 +200,27 @@ static enum err find_end(struct log *log, int64_t *ret_end)
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
-static enum err load_clean(struct log *log, const struct found *found)
+/* An index that lies about the newest segment is made again, from all of its batches. */
+static enum err find_end_or_rebuild(struct log *log, int64_t *ret_end)
+{
+    enum err e = find_end(log, ret_end);
+    if (e != ERR_CORRUPT_MESSAGE)
+        return e;
+    trace_warn("newest segment is read again topic=%s partition=%" PRId32 " reason=\"%s\"",
+               log->topic, log->partition, err_sentence(e));
+    e = log_rebuild_indexes(log, log_active(log));
+    return e ? e : find_end(log, ret_end);
+}
+
+static enum err load_clean(struct log *log)
 {
     int64_t end;
-    enum err e = rebuild_missing(log, found);
+    /* The newest segment, if it is short, is read without its indexes; and a broker with 100,000
+     * logs opens no file that it need not. */
+    bool with_last = log_active(log)->size_bytes > SCAN_WHOLE_BYTES;
+    enum err e = log_check_indexes(log, 0, log->list->count - !with_last);
     if (!e)
-        e = find_end(log, &end);
+        e = find_end_or_rebuild(log, &end);
     if (e)
         return e;
     atomic_store(&log->end_offset, end);
@@ -340,6 +336,16 @@ static void settle_epochs(struct log *log)
         log_epochs_changed(log);
 }
 
+static void say_if_shorter(const struct log *log, const struct log_load_params *params)
+{
+    if (log_end_offset(log) < params->recovery_point)
+        trace_warn("log ends below its recovery point: records that were on stable storage are "
+                   "gone topic=%s partition=%" PRId32 " end=%" PRId64 " recovery_point=%" PRId64
+                   " last_stop=%s",
+                   log->topic, log->partition, log_end_offset(log), params->recovery_point,
+                   params->is_clean ? "clean" : "unclean");
+}
+
 static enum err load_all(struct log *log, const struct log_load_params *params, struct found *found)
 {
     atomic_store(&log->start_offset, params->start_offset);
@@ -362,7 +368,9 @@ static enum err load_all(struct log *log, const struct log_load_params *params, 
     if (!log->list)
         e = begin_empty(log, params->start_offset);
     else
-        e = params->is_clean ? load_clean(log, found) : log_recover(log, params->recovery_point);
+        e = params->is_clean ? load_clean(log) : log_recover(log, params->recovery_point);
+    if (!e)
+        say_if_shorter(log, params);
     if (!e)
         e = settle_start(log, params->start_offset);
     if (!e)

@@ -23,6 +23,8 @@ MUST_USE enum err log_finish_swaps(struct log *log, struct found *found);
 /* log_recover.c: read and check from the recovery point on; end offset, indexes, producers, epochs
  * follow. */
 MUST_USE enum err log_recover(struct log *log, int64_t recovery_point);
+/* log_sanity.c: look at the indexes of segments that are not read, make them again where needed. */
+MUST_USE enum err log_check_indexes(struct log *log, int first, int count);
 MUST_USE enum err log_rebuild_indexes(struct log *log, struct segment *seg);
 
 /* After a clean stop without any snapshot nothing is read: there were no producers worth it. */

@@ -215,7 +215,9 @@ enum err log_recover(struct log *log, int64_t recovery_point)
     int first = segment_list_floor(log->list, recovery_point);
     /* Snapshots behind the segment are not believed: they may speak of what was lost. */
     int64_t base = log->list->items[first]->base_offset;
-    enum err e = log_load_producers(log, base);
+    enum err e = log_check_indexes(log, 0, first);
+    if (!e)
+        e = log_load_producers(log, base);
     if (!e)
         e = recover_from(log, first, recovery_point);
     if (e)

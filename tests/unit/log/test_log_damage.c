@@ -1,0 +1,253 @@
+/* Files that are damaged, cut or gone: what a start makes of each, and what it says. Damage where
+ * nothing was promised is cut or made again; damage to what had been on stable storage is shown to
+ * a person, never dropped. */
+#include "log_fixture.h"
+
+#include <stdio.h>
+
+#include "broker/base/trace.h"
+
+#define FIRST "orders-0/00000000000000000000"
+
+static char said[65536];
+
+static void listen(enum trace_level level, const char *line, void *context)
+{
+    (void)context;
+    if (level == TRACE_WARN || level == TRACE_ERROR)
+        snprintf(said + strlen(said), sizeof said - strlen(said), "%s\n", line);
+}
+
+/* A log of several segments: 40 batches of 3 records, cleanly stopped or killed after a flush of
+ * what is below `flushed`. */
+static void make_log(struct fixture *f, bool is_clean)
+{
+    f->config.segment_bytes = 6000;
+    fixture_start(f);
+    struct log *log = fixture_log(f, "orders", 0);
+    append_many(log, 60, 3, 100);
+    if (is_clean)
+        fixture_stop(f);
+    else
+        fixture_kill(f);
+    said[0] = 0;
+    trace_set_sink(listen, NULL);
+}
+
+static void flush_and_checkpoint(struct fixture *f)
+{
+    assert_err(log_flush(fixture_find(f, "orders", 0)), ERR_OK);
+    assert_err(log_manager_checkpoint_recovery_points(f->manager, &f->manager->dirs[0]), ERR_OK);
+}
+
+static void assert_whole(struct fixture *f, int64_t end)
+{
+    struct log *log = fixture_find(f, "orders", 0);
+    assert_non_null(log);
+    assert_int_equal(log_end_offset(log), end);
+    assert_int_equal(check_readable(log, 0, end), end);
+}
+
+static void assert_offline(struct fixture *f)
+{
+    bool is_offline;
+    assert_null(log_manager_get(f->manager, "orders", 0, &is_offline));
+    assert_true(is_offline);
+}
+
+static void test_damage_at_head_or_middle_above_the_recovery_point_ends_the_log_there(void **state)
+{
+    struct fixture *f = *state;
+    make_log(f, false);
+    file_put(f, FIRST ".log", "damage", 6, 2000);
+    fixture_start(f);
+    struct log *log = fixture_find(f, "orders", 0);
+    int64_t end = log_end_offset(log);
+    assert_true(end > 0 && end < 60);
+    assert_int_equal(check_readable(log, 0, end), end);
+    assert_non_null(strstr(said, "torn tail cut topic=orders partition=0"));
+    fixture_kill(f);
+    file_put(f, FIRST ".log", "damage", 6, 8);
+    fixture_start(f);
+    assert_int_equal(log_end_offset(fixture_find(f, "orders", 0)), 0);
+}
+
+static void test_damage_below_the_recovery_point_takes_the_replica_offline(void **state)
+{
+    struct fixture *f = *state;
+    f->config.segment_bytes = 100000;
+    fixture_start(f);
+    append_many(fixture_log(f, "orders", 0), 20, 3, 100);
+    flush_and_checkpoint(f);
+    fixture_kill(f);
+    file_put(f, FIRST ".log", "damage", 6, 2000);
+    trace_set_sink(listen, NULL);
+    said[0] = 0;
+    fixture_start(f);
+    assert_offline(f);
+    assert_non_null(strstr(said, "damage below the recovery point 60"));
+}
+
+static void test_a_log_that_ends_below_its_recovery_point_is_said(void **state)
+{
+    struct fixture *f = *state;
+    struct batch_info b;
+    f->config.segment_bytes = 100000;
+    fixture_start(f);
+    append_many(fixture_log(f, "orders", 0), 20, 3, 100);
+    flush_and_checkpoint(f);
+    fixture_kill(f);
+    struct buf bytes = file_get(f, FIRST ".log");
+    assert_err(batch_peek(buf_slice(&bytes), &b), ERR_OK);
+    buf_done(&bytes);
+    file_cut(f, FIRST ".log", 5 * b.size_bytes);
+    trace_set_sink(listen, NULL);
+    said[0] = 0;
+    fixture_start(f);
+    assert_whole(f, 15);
+    assert_non_null(strstr(said, "topic=orders partition=0 end=15 recovery_point=60"));
+}
+
+static void check_index_is_made_again(struct fixture *f, const char *name, const char *damage)
+{
+    struct buf before = file_get(f, name);
+    assert_true(before.size > 24);
+    if (damage)
+        file_append_bytes(f, name, damage, strlen(damage));
+    else
+        file_remove(f, name);
+    fixture_start(f);
+    assert_whole(f, 180);
+    struct buf after = file_get(f, name);
+    assert_int_equal(after.size, before.size);
+    assert_memory_equal(after.data, before.data, before.size);
+    assert_non_null(
+        strstr(said, "made again topic=orders partition=0 segment=0000000000000000000"));
+    buf_done(&before);
+    buf_done(&after);
+}
+
+static void test_a_damaged_index_of_an_old_segment_is_made_again(void **state)
+{
+    make_log(*state, true);
+    check_index_is_made_again(*state, FIRST ".index", "xyz");
+}
+
+static void test_a_missing_index_of_an_old_segment_is_made_again(void **state)
+{
+    make_log(*state, true);
+    check_index_is_made_again(*state, FIRST ".index", NULL);
+}
+
+static void test_a_damaged_time_index_of_an_old_segment_is_made_again(void **state)
+{
+    make_log(*state, true);
+    check_index_is_made_again(*state, FIRST ".timeindex", "xyz");
+}
+
+static void test_an_index_grown_by_zeros_is_made_again(void **state)
+{
+    struct fixture *f = *state;
+    static const char zeros[800];
+    make_log(f, true);
+    int64_t size = file_size(f, FIRST ".index");
+    file_append_bytes(f, FIRST ".index", zeros, sizeof zeros);
+    fixture_start(f);
+    assert_whole(f, 180);
+    assert_int_equal(file_size(f, FIRST ".index"), size);
+}
+
+static void
+test_an_index_of_the_newest_segment_that_points_behind_its_end_is_made_again(void **state)
+{
+    struct fixture *f = *state;
+    static const uint8_t beyond[8] = {0, 0, 0x7f, 0xff, 0, 0, 0x7f, 0xff};
+    f->config.segment_bytes = 100000;
+    fixture_start(f);
+    append_many(fixture_log(f, "orders", 0), 60, 3, 100);
+    fixture_stop(f);
+    file_append_bytes(f, FIRST ".index", beyond, sizeof beyond);
+    fixture_start(f);
+    assert_whole(f, 180);
+    append_many(fixture_find(f, "orders", 0), 5, 3, 100);
+    assert_whole(f, 195);
+}
+
+static void test_a_damaged_epoch_checkpoint_takes_the_replica_offline(void **state)
+{
+    struct fixture *f = *state;
+    make_log(f, true);
+    file_put(f, "orders-0/leader-epoch-checkpoint", "0\n9\n", 4, 0);
+    fixture_start(f);
+    assert_offline(f);
+    assert_non_null(strstr(said, "leader-epoch-checkpoint"));
+}
+
+static void test_damaged_partition_metadata_takes_the_replica_offline(void **state)
+{
+    struct fixture *f = *state;
+    static const char text[] = "version: 7\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ";
+    make_log(f, true);
+    file_put(f, "orders-0/partition.metadata", text, sizeof text - 1, 0);
+    fixture_start(f);
+    assert_offline(f);
+    assert_non_null(strstr(said, "partition.metadata names no topic id"));
+}
+
+static void test_partition_metadata_torn_by_a_crash_counts_as_missing(void **state)
+{
+    struct fixture *f = *state;
+    make_log(f, false);
+    file_put(f, "orders-0/partition.metadata", "version: 0\ntopic", 16, 0);
+    fixture_start(f);
+    assert_whole(f, 180);
+    struct log *log;
+    assert_err(log_manager_create(f->manager, "orders", 0, uuid_random(), &log), ERR_OK);
+}
+
+static void test_a_damaged_log_start_checkpoint_counts_as_empty(void **state)
+{
+    struct fixture *f = *state;
+    make_log(f, true);
+    file_put(f, "log-start-offset-checkpoint", "0\n7\n", 4, 0);
+    fixture_start(f);
+    assert_whole(f, 180);
+    assert_non_null(strstr(said, "log-start-offset-checkpoint"));
+}
+
+static void test_damaged_meta_properties_stop_the_start(void **state)
+{
+    struct fixture *f = *state;
+    make_log(f, true);
+    file_remove(f, "meta.properties");
+    file_put(f, "meta.properties", "version=7\nbroker.id=1\n", 22, 0);
+    assert_int_not_equal(fixture_try_start(f), ERR_OK);
+    f->manager = NULL;
+}
+
+static int silent_teardown(void **state)
+{
+    said[0] = 0;
+    return fixture_teardown(state);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, silent_teardown)
+    const struct CMUnitTest tests[] = {
+        T(test_damage_at_head_or_middle_above_the_recovery_point_ends_the_log_there),
+        T(test_damage_below_the_recovery_point_takes_the_replica_offline),
+        T(test_a_log_that_ends_below_its_recovery_point_is_said),
+        T(test_a_damaged_index_of_an_old_segment_is_made_again),
+        T(test_a_missing_index_of_an_old_segment_is_made_again),
+        T(test_a_damaged_time_index_of_an_old_segment_is_made_again),
+        T(test_an_index_grown_by_zeros_is_made_again),
+        T(test_an_index_of_the_newest_segment_that_points_behind_its_end_is_made_again),
+        T(test_a_damaged_epoch_checkpoint_takes_the_replica_offline),
+        T(test_damaged_partition_metadata_takes_the_replica_offline),
+        T(test_partition_metadata_torn_by_a_crash_counts_as_missing),
+        T(test_a_damaged_log_start_checkpoint_counts_as_empty),
+        T(test_damaged_meta_properties_stop_the_start),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
