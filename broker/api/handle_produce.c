@@ -10,6 +10,8 @@
 #include "broker/record/validate.h"
 #include "broker/wire/topic_name.h"
 
+#define TELL_EVERY_MS 1000 /* about a full disk */
+
 /* --- stable storage --- */
 
 static void acks_or_answer(struct request *request)
@@ -79,6 +81,15 @@ static bool tells_log_start(enum err e)
     }
 }
 
+/* While a disk is full every append fails; a line for each would fill it again. */
+static bool may_tell(struct clock *clock)
+{
+    static _Atomic int64_t next_ms;
+    int64_t now_ms = clock_mono_ms(clock), next = atomic_load(&next_ms);
+    return now_ms >= next &&
+           atomic_compare_exchange_strong(&next_ms, &next, now_ms + TELL_EVERY_MS);
+}
+
 static void answer_log_error(struct produce_part *part, enum err e,
                              const struct append_result *result)
 {
@@ -91,7 +102,7 @@ static void answer_log_error(struct produce_part *part, enum err e,
         answer_record_errors(part, result, arena);
         part->answer->error_message = arena_copy(arena, slice_str(err_sentence(e)));
     }
-    if (e == ERR_IO || e == ERR_NO_SPACE)
+    if (e == ERR_IO || (e == ERR_NO_SPACE && may_tell(part->wait->request->broker->clock)))
         trace_warn("append failed topic=%.*s partition=%d: %s", SLICE_ARG(part->topic),
                    part->data->index, err_sentence(e));
 }

@@ -44,6 +44,7 @@ struct embedded {
     struct words_state numbers;
     int64_t turn_ms, turn_requests; /* when the turn's first request came; how many came */
     bool failed;                    /* the disk did; nothing is served */
+    bool is_full;                   /* the disk is: see wait_for_room() */
     char *data_dir;
     uint16_t port;
     pthread_t thread;
@@ -78,6 +79,35 @@ static void fail(struct embedded *embedded, enum err e)
     embedded->failed = true;
     evconnlistener_disable(embedded->listener);
     close_all(embedded);
+}
+static void read_on(struct client *client)
+{
+    bufferevent_enable(client->stream, EV_READ);
+    if (evbuffer_get_length(bufferevent_get_input(client->stream)) >= 4)
+        bufferevent_trigger(client->stream, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
+}
+/* A full disk: what was changed last cannot be made durable, so nobody may hear of it, nor of
+ * anything read since. The server is as one that is away for a while: it reads and answers nothing,
+ * no session ends, and each tick tries again. */
+static void wait_for_room(struct embedded *embedded, enum err e)
+{
+    if (embedded->is_full)
+        return;
+    trace_warn("embedded coordinator waits for room cause=\"%s\"", err_sentence(e));
+    embedded->is_full = true;
+    evconnlistener_disable(embedded->listener);
+    list_for_each (&embedded->clients, node)
+        bufferevent_disable(list_entry(node, struct client, link)->stream, EV_READ);
+}
+/* Every session gets its whole timeout anew: it could not be heard. */
+static void go_on_with_room(struct embedded *embedded)
+{
+    trace_info("embedded coordinator goes on, there is room again");
+    embedded->is_full = false;
+    core_revive(embedded->core, clock_mono_ms(embedded->clock));
+    evconnlistener_enable(embedded->listener);
+    list_for_each (&embedded->clients, node)
+        read_on(list_entry(node, struct client, link));
 }
 static void client_send(struct client *client)
 {
@@ -120,10 +150,16 @@ static void on_turn_end(evutil_socket_t fd UNUSED, short what UNUSED, void *cont
         e = store_commit(embedded->store, embedded->core);
     else
         core_journal(embedded->core)->size = 0;
+    if (e == ERR_NO_SPACE) {
+        wait_for_room(embedded, e);
+        return;
+    }
     if (e) {
         fail(embedded, e);
         return;
     }
+    if (embedded->is_full)
+        go_on_with_room(embedded);
     count_latency(embedded);
     list_for_each (&embedded->clients, node)
         client_send(list_entry(node, struct client, link));
@@ -191,11 +227,8 @@ static void on_written(struct bufferevent *stream, void *context)
         client_close(client);
         return;
     }
-    if (bufferevent_get_enabled(stream) & EV_READ)
-        return;
-    bufferevent_enable(stream, EV_READ);
-    if (evbuffer_get_length(bufferevent_get_input(stream)) >= 4)
-        bufferevent_trigger(stream, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
+    if (!client->embedded->is_full && !(bufferevent_get_enabled(stream) & EV_READ))
+        read_on(client);
 }
 static void on_event(struct bufferevent *stream UNUSED, short what, void *context)
 {
@@ -249,8 +282,10 @@ static void on_tick(evutil_socket_t fd UNUSED, short what UNUSED, void *context)
     struct embedded *embedded = context;
     if (embedded->failed)
         return;
-    core_tick(embedded->core, clock_mono_ms(embedded->clock), clock_wall_ms(embedded->clock));
-    close_idle(embedded);
+    if (!embedded->is_full) {
+        core_tick(embedded->core, clock_mono_ms(embedded->clock), clock_wall_ms(embedded->clock));
+        close_idle(embedded);
+    }
     turn_needs_end(embedded);
 }
 static void on_stop(evutil_socket_t fd UNUSED, short what UNUSED, void *context)
@@ -345,7 +380,8 @@ enum err embedded_start(const struct embedded_options *options, struct embedded 
     trace_info("embedded coordinator starts port=%u znodes=%zu", embedded->port,
                core_numbers(embedded->core).znodes);
     embedded->running = true;
-    embedded->thread = thread_start("embedded", run, embedded); /* the core is its own from here on */
+    embedded->thread =
+        thread_start("embedded", run, embedded); /* the core is its own from here on */
     *ret = embedded;
     return ERR_OK;
 }

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -221,6 +222,9 @@ static enum err log_open(struct store *store, int64_t zxid, size_t size)
         e = sync_fd(store->directory_fd);
     if (e) {
         (void)close(fd);
+        if (e == ERR_NO_SPACE &&
+            size == 0) /* else a torn end of the log before is taken for damage */
+            (void)unlinkat(store->directory_fd, name, 0);
         return e;
     }
     if (store->log_fd >= 0)
@@ -295,6 +299,10 @@ static enum err take_snapshot(struct store *store, const struct core *core)
         return ERR_OK;
     }
     e = log_open(store, zxid, 0);
+    if (e == ERR_NO_SPACE) { /* the old log goes on: what the snapshot has is skipped in it */
+        store->snapshot_at = 2 * store->log_size;
+        return ERR_OK;
+    }
     if (e)
         return e;
     store->snapshot_at = store->log_size_max;
@@ -359,6 +367,8 @@ enum err store_commit(struct store *store, struct core *core)
     enum err e = write_all(store->log_fd, buf_slice(&store->frame));
     if (!e && fdatasync(store->log_fd) != 0)
         e = err_note_errno("fdatasync");
+    if (e == ERR_NO_SPACE && ftruncate(store->log_fd, (off_t)store->log_size) != 0)
+        e = err_note(ERR_IO, "a torn write could not be cut: %s", strerror(errno));
     if (e)
         return err_wrap(e, "append to the log in %s", store->path);
     store->log_size += (int64_t)store->frame.size;

@@ -20,7 +20,8 @@ MUST_USE enum err store_open(const char *path, int64_t log_size_max, struct core
                              struct store **ret);
 
 /* Make the core's journal durable and empty it; from time to time take a snapshot. After an error
- * nothing more may be said to any client: what is on disk is not known.*/
+ * nothing more may be said to any client: what is on disk is not known. Only ERR_NO_SPACE may be
+ * tried again: the torn write was cut off, the journal is as it was. */
 MUST_USE enum err store_commit(struct store *store, struct core *core);
 
 void store_close(struct store *store);
