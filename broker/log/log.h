@@ -157,7 +157,7 @@ MUST_USE enum err log_read(struct log *log, int64_t offset, int64_t upper_offset
                            bool at_least_one, bool may_block, struct log_slice *ret);
 
 /* The aborted transactions that overlap [offset, upper_offset), ascending by first offset, in the
- * arena. */
+ * arena. From memory: never waits for the disk. */
 MUST_USE enum err log_aborted_txns(struct log *log, int64_t offset, int64_t upper_offset,
                                    struct arena *arena, struct aborted_txn **ret_txns,
                                    int32_t *ret_count);

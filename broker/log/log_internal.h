@@ -38,6 +38,11 @@ struct index {
     enum segment_file file;
 };
 
+/* An aborted transaction, in the segment of its marker. */
+struct txn_index_entry {
+    int64_t producer_id, first_offset, last_offset, last_stable_offset;
+};
+
 struct segment {
     struct log *log; /* fixed */
     int64_t base_offset;
@@ -53,6 +58,8 @@ struct segment {
     int64_t last_time_entry;                     /* timestamp of the newest time index entry */
     int64_t created_ms, jitter_ms;
     int64_t bytes_since_index;
+    struct txn_index_entry *aborted; /* in order of the markers */
+    size_t aborted_count, aborted_capacity;
     bool has_txn_index;
     /* The first segment of a new log has no file until its first record. Changed with both locks.
      */

@@ -219,6 +219,10 @@ static enum err load_clean(struct log *log)
      * logs opens no file that it need not. */
     bool with_last = log_active(log)->size_bytes > SCAN_WHOLE_BYTES;
     enum err e = log_check_indexes(log, 0, log->list->count - !with_last);
+    if (!e) {
+        LOCK_SCOPE(&log->lock);
+        e = log_load_txn_indexes(log, log->list->count);
+    }
     if (!e)
         e = find_end_or_rebuild(log, &end);
     if (e)

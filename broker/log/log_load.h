@@ -25,6 +25,10 @@ MUST_USE enum err log_finish_swaps(struct log *log, struct found *found);
 MUST_USE enum err log_recover(struct log *log, int64_t recovery_point);
 /* log_sanity.c: look at the indexes of segments that are not read, make them again where needed. */
 MUST_USE enum err log_check_indexes(struct log *log, int first, int count);
+/* The transaction indexes of the first `count` segments, into memory. Log lock. */
+MUST_USE enum err log_load_txn_indexes(struct log *log, int count);
+/* All three indexes of a segment; the producers' state is lost with it. Log lock. */
+MUST_USE enum err log_rebuild_txn_index(struct log *log, struct segment *seg);
 MUST_USE enum err log_rebuild_indexes(struct log *log, struct segment *seg);
 
 /* After a clean stop without any snapshot nothing is read: there were no producers worth it. */

@@ -138,6 +138,21 @@ enum err log_rebuild_indexes(struct log *log, struct segment *seg)
     return e ? e : unless_full(segment_finish(seg));
 }
 
+enum err log_rebuild_txn_index(struct log *log, struct segment *seg)
+{
+    int64_t valid = 0;
+    struct recovery_place place = {.next = seg->base_offset, .epoch = NO_LEADER_EPOCH};
+    enum err e = log_load_producers(log, seg->base_offset);
+    if (!e)
+        e = walk_segment(log, seg, true, &valid, &place);
+    lock_acquire(&log->view);
+    producer_state_clear(&log->producers);
+    lock_release(&log->view);
+    if (!e && valid < seg->size_bytes)
+        return err_wrap(ERR_CORRUPT_MESSAGE, "segment %020" PRId64 " is damaged", seg->base_offset);
+    return e ? e : segment_finish(seg);
+}
+
 static enum err cut_tail(struct log *log, struct segment *seg, int64_t valid)
 {
     trace_warn("torn tail cut topic=%s partition=%" PRId32 " segment=%020" PRId64
@@ -216,6 +231,8 @@ enum err log_recover(struct log *log, int64_t recovery_point)
     /* Snapshots behind the segment are not believed: they may speak of what was lost. */
     int64_t base = log->list->items[first]->base_offset;
     enum err e = log_check_indexes(log, 0, first);
+    if (!e)
+        e = log_load_txn_indexes(log, first);
     if (!e)
         e = log_load_producers(log, base);
     if (!e)

@@ -78,3 +78,20 @@ enum err log_check_indexes(struct log *log, int first, int count)
     }
     return ERR_OK;
 }
+
+enum err log_load_txn_indexes(struct log *log, int count)
+{
+    assert_held(&log->lock);
+    for (int i = 0; i < count; i++) {
+        enum err e = txn_index_load(log->list->items[i]);
+        if (e == ERR_MALFORMED) {
+            trace_warn("transaction index is damaged and made again topic=%s partition=%" PRId32
+                       " segment=%020" PRId64,
+                       log->topic, log->partition, log->list->items[i]->base_offset);
+            e = log_rebuild_txn_index(log, log->list->items[i]);
+        }
+        if (e)
+            return e;
+    }
+    return ERR_OK;
+}

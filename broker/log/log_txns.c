@@ -1,5 +1,4 @@
-/* Aborted transactions for readers, and the search by time: both read more than a slice needs, so
- * both belong on a log worker where the files may be cold. */
+/* Aborted transactions for readers of committed records: from memory alone, so on any thread. */
 #include <inttypes.h>
 
 #include "broker/base/arena.h"
@@ -43,13 +42,9 @@ enum err log_aborted_txns(struct log *log, int64_t offset, int64_t upper_offset,
     enum err e = log_check_online(log);
     bool is_done = false;
     for (int i = segment_list_floor(list, offset); !e && !is_done && i < list->count; i++) {
-        struct txn_index_entry *entries;
-        size_t count;
-        e = txn_index_read(list->items[i], &entries, &count);
-        if (e)
-            break;
-        is_done = collect(&found, entries, count, offset, upper_offset);
-        free(entries);
+        struct segment *seg = list->items[i];
+        LOCK_SCOPE(&log->view);
+        is_done = collect(&found, seg->aborted, seg->aborted_count, offset, upper_offset);
     }
     segment_list_unref(list);
     if (!e) {

@@ -57,6 +57,7 @@ void segment_unref(struct segment *seg)
     file_cache_close(files, &seg->slot);
     file_cache_close(files, &seg->offsets.slot);
     file_cache_close(files, &seg->times.slot);
+    free(seg->aborted);
     free(seg->offsets.tail);
     free(seg->times.tail);
     free(seg);

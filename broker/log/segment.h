@@ -64,13 +64,10 @@ MUST_USE enum err index_sync(struct segment *seg, struct index *index);
 int32_t index_count(const struct index *index); /* 0 while unknown */
 
 /* --- txn_index.c --- */
-struct txn_index_entry {
-    int64_t producer_id, first_offset, last_offset, last_stable_offset;
-};
+/* The log's lock for all; the view lock guards the entries. */
 MUST_USE enum err txn_index_append(struct segment *seg, const struct txn_index_entry *entry);
-/* All entries; the caller frees. */
-MUST_USE enum err txn_index_read(struct segment *seg, struct txn_index_entry **ret,
-                                 size_t *ret_count);
+/* At the opening of a segment. ERR_MALFORMED: the entries are to be made again. */
+MUST_USE enum err txn_index_load(struct segment *seg);
 MUST_USE enum err txn_index_truncate(struct segment *seg, int64_t offset);
 
 /* --- segment_scan.c: whole batches one after the other, for recovery and search --- */

@@ -3,12 +3,13 @@
  *
  *     version 2 = 0 | producerId 8 | firstOffset 8 | lastOffset 8 | lastStableOffset 8
  *
- * Rare and small, so it is read and written without a cache. Absent until the first abort. */
+ * Rare and small: all entries are in memory from the moment the segment is opened, so that a reader
+ * of committed records, who may be on an event loop, never waits for the disk. Written through. The
+ * file is absent until the first abort. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <sys/stat.h>
 
 #include "broker/log/file_ops.h"
 #include "broker/log/segment.h"
@@ -45,67 +46,84 @@ static enum err open_txn_index(struct segment *seg, int flags, int *ret_fd)
     return *ret_fd < 0 ? err_note_errno("open %s", path) : ERR_OK;
 }
 
+static void remember(struct segment *seg, const struct txn_index_entry *entry)
+{
+    LOCK_SCOPE(&seg->log->view);
+    seg->aborted = mem_grow(seg->aborted, &seg->aborted_capacity, seg->aborted_count + 1,
+                            sizeof *seg->aborted);
+    seg->aborted[seg->aborted_count++] = *entry;
+}
+
+/* Write behind the entries that are known. */
+static enum err write_entry(struct segment *seg, int fd, const struct txn_index_entry *entry)
+{
+    uint8_t bytes[TXNINDEX_ENTRY_SIZE];
+    off_t end = (off_t)(seg->aborted_count * TXNINDEX_ENTRY_SIZE);
+    encode(entry, bytes);
+    if (file_write(fd, bytes, sizeof bytes, end) == 0)
+        return ERR_OK;
+    enum err e = err_note_errno("write transaction index of segment %020" PRId64, seg->base_offset);
+    if (file_ops->ftruncate(fd, end) != 0)
+        e = err_note(ERR_IO, "cut transaction index of segment %020" PRId64, seg->base_offset);
+    return e;
+}
+
 enum err txn_index_append(struct segment *seg, const struct txn_index_entry *entry)
 {
     int fd;
     enum err e = open_txn_index(seg, O_CREAT, &fd);
     if (e)
         return e;
-    uint8_t bytes[TXNINDEX_ENTRY_SIZE];
-    encode(entry, bytes);
-    struct stat st;
-    if (fstat(fd, &st) != 0) {
-        e = err_note_errno("stat transaction index of segment %020" PRId64, seg->base_offset);
-    } else {
-        int64_t end = st.st_size - st.st_size % TXNINDEX_ENTRY_SIZE;
-        if (file_write(fd, bytes, sizeof bytes, end) != 0) {
-            e = err_note_errno("write transaction index of segment %020" PRId64, seg->base_offset);
-            if (file_ops->ftruncate(fd, end) != 0)
-                e = err_note(ERR_IO, "cut transaction index of segment %020" PRId64,
-                             seg->base_offset);
-        }
-    }
+    e = write_entry(seg, fd, entry);
     file_ops->close(fd);
+    if (!seg->has_txn_index)
+        atomic_store(&seg->log->names_unsynced, true);
     seg->has_txn_index = true;
+    if (!e)
+        remember(seg, entry);
     return e;
 }
 
-enum err txn_index_read(struct segment *seg, struct txn_index_entry **ret, size_t *ret_count)
+/* Whole entries of a known version, none of a marker below the segment. */
+static bool is_sane(const struct segment *seg, struct slice bytes)
 {
-    *ret = NULL;
-    *ret_count = 0;
+    bool ret = bytes.size % TXNINDEX_ENTRY_SIZE == 0;
+    for (size_t at = 0; ret && at < bytes.size; at += TXNINDEX_ENTRY_SIZE)
+        ret = get_be16(bytes.data + at) == TXN_INDEX_VERSION &&
+              decode(bytes.data + at).last_offset >= seg->base_offset;
+    return ret;
+}
+
+enum err txn_index_load(struct segment *seg)
+{
+    char path[PATH_MAX];
+    struct buf bytes = {0};
     if (!seg->has_txn_index)
         return ERR_OK;
-    char path[PATH_MAX];
     segment_path(seg, SEGMENT_TXNINDEX, path, sizeof path);
-    struct buf bytes = {0};
     enum err e = text_file_read(AT_FDCWD, path, &bytes);
-    if (e == ERR_NOT_FOUND)
-        e = ERR_OK;
-    size_t count = bytes.size / TXNINDEX_ENTRY_SIZE;
-    if (!e && count > 0) {
-        *ret = mem_new_array(struct txn_index_entry, count);
-        *ret_count = count;
-        for (size_t i = 0; i < count; i++)
-            (*ret)[i] = decode(bytes.data + i * TXNINDEX_ENTRY_SIZE);
+    if (!e && !is_sane(seg, buf_slice(&bytes)))
+        e = err_note(ERR_MALFORMED, "%s holds what is no transaction index", path);
+    for (size_t at = 0; !e && at < bytes.size; at += TXNINDEX_ENTRY_SIZE) {
+        struct txn_index_entry entry = decode(bytes.data + at);
+        remember(seg, &entry);
     }
     buf_done(&bytes);
-    return e;
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
 enum err txn_index_truncate(struct segment *seg, int64_t offset)
 {
-    struct txn_index_entry *entries;
-    size_t count;
-    enum err e = txn_index_read(seg, &entries, &count);
-    if (e || !seg->has_txn_index)
-        return e;
+    if (!seg->has_txn_index)
+        return ERR_OK;
+    lock_acquire(&seg->log->view);
     size_t keep = 0;
-    while (keep < count && entries[keep].last_offset < offset)
+    while (keep < seg->aborted_count && seg->aborted[keep].last_offset < offset)
         keep++;
-    free(entries);
+    seg->aborted_count = keep;
+    lock_release(&seg->log->view);
     int fd;
-    e = open_txn_index(seg, 0, &fd);
+    enum err e = open_txn_index(seg, 0, &fd);
     if (e)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     if (file_ops->ftruncate(fd, (off_t)(keep * TXNINDEX_ENTRY_SIZE)) != 0)

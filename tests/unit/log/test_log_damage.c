@@ -173,6 +173,79 @@ test_an_index_of_the_newest_segment_that_points_behind_its_end_is_made_again(voi
     assert_whole(f, 195);
 }
 
+/* Two aborted transactions in the first segment; ends as `is_clean` says. */
+static void make_aborts(struct fixture *f, bool is_clean)
+{
+    f->config.segment_bytes = 3000;
+    fixture_start(f);
+    struct log *log = fixture_log(f, "orders", 0);
+    struct batch_spec spec = {
+        .records = 2, .has_producer = true, .producer_id = 7, .is_transactional = true};
+    for (int i = 0; i < 2; i++) {
+        assert_err(append(log, &spec, NULL), ERR_OK);
+        assert_err(append_marker(log, 7, 0, 1, true), ERR_OK);
+        spec.base_sequence += 2;
+    }
+    append_many(log, 30, 3, 100);
+    if (is_clean)
+        fixture_stop(f);
+    else
+        fixture_kill(f);
+    trace_set_sink(listen, NULL);
+    said[0] = 0;
+}
+
+static int no_open(int dir_fd, const char *path, int flags, mode_t mode)
+{
+    (void)dir_fd, (void)path, (void)flags, (void)mode;
+    fail_msg("opened %s", path);
+    return -1;
+}
+
+/* And none of it asks the disk. */
+static void assert_aborts(struct fixture *f)
+{
+    struct file_ops closed = file_ops_system;
+    struct aborted_txn *txns;
+    int32_t count;
+    struct arena *arena = arena_new();
+    closed.open = no_open;
+    file_ops = &closed;
+    enum err e = log_aborted_txns(fixture_find(f, "orders", 0), 0, 50, arena, &txns, &count);
+    file_ops = &file_ops_system;
+    assert_err(e, ERR_OK);
+    assert_int_equal(count, 2);
+    assert_int_equal(txns[0].first_offset, 0);
+    assert_int_equal(txns[1].first_offset, 3);
+    arena_free(arena);
+}
+
+static void test_aborted_transactions_are_known_without_the_disk_after_any_stop(void **state)
+{
+    struct fixture *f = *state;
+    make_aborts(f, true);
+    fixture_start(f);
+    assert_aborts(f);
+    fixture_crash(f);
+    assert_aborts(f);
+    struct log *log = fixture_find(f, "orders", 0);
+    assert_err(log_truncate(log, 4), ERR_OK);
+    assert_int_equal(file_size(f, FIRST ".txnindex"), TXNINDEX_ENTRY_SIZE);
+}
+
+static void test_a_damaged_transaction_index_is_made_again(void **state)
+{
+    struct fixture *f = *state;
+    make_aborts(f, true);
+    int64_t size = file_size(f, FIRST ".txnindex");
+    file_append_bytes(f, FIRST ".txnindex", "xyz", 3);
+    fixture_start(f);
+    assert_aborts(f);
+    assert_int_equal(file_size(f, FIRST ".txnindex"), size);
+    assert_non_null(strstr(said, "transaction index is damaged and made again"));
+    assert_whole(f, log_end_offset(fixture_find(f, "orders", 0)));
+}
+
 static void test_a_damaged_epoch_checkpoint_takes_the_replica_offline(void **state)
 {
     struct fixture *f = *state;
@@ -243,6 +316,8 @@ int main(void)
         T(test_a_damaged_time_index_of_an_old_segment_is_made_again),
         T(test_an_index_grown_by_zeros_is_made_again),
         T(test_an_index_of_the_newest_segment_that_points_behind_its_end_is_made_again),
+        T(test_aborted_transactions_are_known_without_the_disk_after_any_stop),
+        T(test_a_damaged_transaction_index_is_made_again),
         T(test_a_damaged_epoch_checkpoint_takes_the_replica_offline),
         T(test_damaged_partition_metadata_takes_the_replica_offline),
         T(test_partition_metadata_torn_by_a_crash_counts_as_missing),
