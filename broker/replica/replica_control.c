@@ -141,7 +141,11 @@ apply_state(struct replica_manager *manager, struct slice topic, struct uuid top
     } else if (!e) {
         e = take_role(manager, partition, &assignment);
     }
-    if (e) {
+    if (e == ERR_STALE_CONTROLLER_EPOCH) { /* told again, as each new controller does */
+        trace_debug("role known already topic=%.*s partition=%d leader_epoch=%d", SLICE_ARG(topic),
+                    state->partition_index, state->leader_epoch);
+        e = role_error(e);
+    } else if (e) {
         trace_warn("no role taken topic=%.*s partition=%d leader=%d leader_epoch=%d error=%s: %s",
                    SLICE_ARG(topic), state->partition_index, state->leader, state->leader_epoch,
                    err_name(e), err_sentence(e));
