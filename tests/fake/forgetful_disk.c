@@ -371,6 +371,14 @@ static bool path_of(int dir_fd, const char *path, char ret[static PATH_MAX])
     return clean_path(joined, ret);
 }
 
+/* What the number meant before: closedir and fclose close without our knowing. */
+static void forget_fd(int fd)
+{
+    is_tracked[fd] = false;
+    free(dir_paths[fd]);
+    dir_paths[fd] = NULL;
+}
+
 static int open_inside(const char *path, int flags, mode_t mode)
 {
     struct stat st;
@@ -378,8 +386,8 @@ static int open_inside(const char *path, int flags, mode_t mode)
     int fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags & ~O_TRUNC, mode);
     if (fd < 0 || fd >= FDS_MAX)
         return fd;
+    forget_fd(fd);
     if (existed && S_ISDIR(st.st_mode)) {
-        free(dir_paths[fd]);
         dir_paths[fd] = strdup(path);
         return fd;
     }
@@ -397,9 +405,12 @@ int forgetful_open(int dir_fd, const char *path, int flags, mode_t mode)
 {
     char clean[PATH_MAX];
     pthread_mutex_lock(&mutex);
-    int fd = path_of(dir_fd, path, clean) ? open_inside(clean, flags, mode)
-                                          : (int)syscall(SYS_openat, dir_fd, path, flags, mode);
+    bool is_inside_now = path_of(dir_fd, path, clean);
+    int fd = is_inside_now ? open_inside(clean, flags, mode)
+                           : (int)syscall(SYS_openat, dir_fd, path, flags, mode);
     int code = errno;
+    if (!is_inside_now && fd >= 0 && fd < FDS_MAX)
+        forget_fd(fd);
     pthread_mutex_unlock(&mutex);
     errno = code;
     return fd;
@@ -409,9 +420,7 @@ int forgetful_close(int fd)
 {
     if (fd >= 0 && fd < FDS_MAX) {
         pthread_mutex_lock(&mutex);
-        is_tracked[fd] = false;
-        free(dir_paths[fd]);
-        dir_paths[fd] = NULL;
+        forget_fd(fd);
         pthread_mutex_unlock(&mutex);
     }
     return (int)syscall(SYS_close, fd);
