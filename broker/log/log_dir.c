@@ -21,19 +21,28 @@ static const char *const checkpoint_name[] = {
     [CHECKPOINT_HIGH_WATERMARK] = "replication-offset-checkpoint",
 };
 
+/* With its name on stable storage: all that is flushed into it later would be nowhere without. */
+static enum err make_dir(const char *path)
+{
+    char parent[PATH_MAX];
+    if (file_ops->mkdir(path, 0755) != 0)
+        return errno == EEXIST ? ERR_OK : err_note_errno("create directory %s", path);
+    snprintf(parent, sizeof parent, "%s/..", path);
+    return path_sync(parent);
+}
+
 static enum err make_dirs(const char *path)
 {
     char part[PATH_MAX];
     snprintf(part, sizeof part, "%s", path);
     for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = 0;
-        if (file_ops->mkdir(part, 0755) != 0 && errno != EEXIST)
-            return err_note_errno("create directory %s", part);
+        enum err e = make_dir(part);
+        if (e)
+            return e;
         *slash = '/';
     }
-    if (file_ops->mkdir(part, 0755) != 0 && errno != EEXIST)
-        return err_note_errno("create directory %s", part);
-    return ERR_OK;
+    return make_dir(part);
 }
 
 /* A record lock over the whole file, which is what a JVM broker takes; ours belongs to the open

@@ -313,13 +313,27 @@ static enum err take_snapshot(struct store *store, const struct core *core)
 
 /* ---- the contract ---- */
 
+/* The directory's own name must be as stable as what is committed into it. */
+static enum err sync_parent(const struct store *store)
+{
+    int fd = openat(store->directory_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum err e = fd < 0 ? err_note_errno("open %s/..", store->path) : sync_fd(fd);
+    if (fd >= 0)
+        (void)close(fd);
+    return e;
+}
+
 static enum err open_directory(struct store *store)
 {
-    if (mkdir(store->path, 0755) != 0 && errno != EEXIST)
+    bool is_new = mkdir(store->path, 0755) == 0;
+    if (!is_new && errno != EEXIST)
         return err_note_errno("make %s", store->path);
     store->directory_fd = open(store->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (store->directory_fd < 0)
         return err_note_errno("open %s", store->path);
+    enum err e = is_new ? sync_parent(store) : ERR_OK;
+    if (e)
+        return e;
     store->lock_fd = openat(store->directory_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (store->lock_fd < 0)
         return err_note_errno("open %s/lock", store->path);
