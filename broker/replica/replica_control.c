@@ -100,6 +100,11 @@ static enum err take_role(struct replica_manager *manager, struct partition *par
             partition, assignment, log, high_watermark,
             manager->options.min_insync_replicas(manager->options.context, topic));
     }
+    /* Nobody leads: as the JVM broker, a leader that the controller believes dead goes on until
+     * somebody takes its place. It is alive, and will be leader again as soon as it is registered.
+     */
+    if (assignment->leader < 0 && partition_role(partition) == ROLE_LEADER)
+        return ERR_OK;
     partition_follow(partition, assignment, log, high_watermark);
     if (assignment->leader >= 0 && manager->fetchers.follow)
         manager->fetchers.follow(manager->fetchers.context, partition, assignment->leader,
