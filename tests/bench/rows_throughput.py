@@ -1,5 +1,10 @@
 """Rows about bytes: broker CPU for what is produced and consumed."""
+import os
+import re
+import subprocess
+
 import ask
+from brokers import CLUSTER, Failed
 from table import Figure, Row
 
 GIB = 1 << 30
@@ -19,11 +24,11 @@ class Produce(Row):
     """RECORDS records of `size` bytes, acks=all, as fast as they are taken. batch.size and linger.ms as given: 64 KiB and 5 ms
     are those that the JVM column of the project's table was measured with, 16 KiB and 0 the Java producer's own."""
 
-    def __init__(self, name, size, records, batch, linger_ms, figure):
+    def __init__(self, name, size, records, batch, linger_ms, figure, settings=None):
         self.name, self.size, self.records, self.figure = name, size, records, figure
         self.about = "%d records of %d bytes, acks=all, batch.size=%d linger.ms=%d, %d partitions" % (
             records, size, batch, linger_ms, PARTITIONS)
-        self.settings = batches(batch, linger_ms)
+        self.settings = settings or batches(batch, linger_ms)
 
     def figures(self):
         return [self.figure, Figure("mib_per_second", "throughput", "MiB/s")]
@@ -40,6 +45,20 @@ class Produce(Row):
 
     def load(self, bench, broker, topic, records):
         return bench.place.program("bench_produce", broker.address, topic, records, self.size, 0, *self.settings)["seconds"]
+
+
+class JavaProduce(Produce):
+    """The same with Kafka's own ProducerPerformance, which puts batches of several partitions in one request."""
+
+    def load(self, bench, broker, topic, records):
+        command = [CLUSTER, "tool", "org.apache.kafka.tools.ProducerPerformance", "--topic", topic, "--num-records", records,
+                   "--record-size", self.size, "--throughput", -1, "--producer-props", "bootstrap.servers=" + broker.address, "acks=all",
+                   *self.settings]
+        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, env=dict(os.environ, LOG="ERROR"))
+        sent = re.findall(r"^(\d+) records sent, ([\d.]+) records/sec", done.stdout, re.M)
+        if done.returncode or not sent or int(sent[-1][0]) != records:
+            raise Failed("ProducerPerformance: " + (done.stderr or done.stdout)[-600:])
+        return records / float(sent[-1][1])
 
 
 class Consume(Row):
@@ -98,5 +117,6 @@ def rows():
         Produce("produce-1k", 1024, million, 65536, 5, per_gib(0.33)),
         Produce("produce-100b", 100, 4 * million, 65536, 5, Figure("cpu", "broker CPU for 4 M records", "CPU s", ratio=0.33)),
         Produce("produce-1k-small-batches", 1024, million, 16384, 0, per_gib(None)),
+        JavaProduce("produce-1k-java", 1024, million, 65536, 5, per_gib(None), ["batch.size=65536", "linger.ms=5"]),
         Consume(),
     ]
