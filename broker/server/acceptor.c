@@ -119,10 +119,10 @@ static void set_options(int fd, const struct network_options *options)
 
 static void ask_for_eviction(struct network *network)
 {
-    struct mail *mail = mem_new(struct mail);
-    mail->take = thread_take_evict;
+    struct eviction *eviction = mem_new(struct eviction);
+    eviction->mail.take = thread_take_evict;
     unsigned at = network->acceptor.next_thread % (unsigned)network->threads_count;
-    mailbox_post(network->threads[at].mailbox, &mail->node);
+    mailbox_post(network->threads[at].mailbox, &eviction->mail.node);
 }
 
 static void hand_over(struct listener *listener, int fd, const struct sockaddr_storage *address,

@@ -50,6 +50,12 @@ struct mail {
     void (*take)(struct network_thread *thread, struct mail *mail);
 };
 
+/* On its way to a thread that has a connection to give up; a thread without one passes it on. */
+struct eviction {
+    struct mail mail;
+    int asked_count; /* threads */
+};
+
 struct connection {
     struct mail arrival;
     struct network_thread *thread;

@@ -131,7 +131,7 @@ void thread_pause_for_memory(struct network_thread *thread, struct connection *c
  * others. */
 void thread_take_evict(struct network_thread *thread, struct mail *mail)
 {
-    free(mail);
+    struct eviction *eviction = list_entry(mail, struct eviction, mail);
     struct network *network = thread->network;
     list_for_each (&thread->connections, node) {
         struct connection *conn = list_entry(node, struct connection, lru);
@@ -140,8 +140,15 @@ void thread_take_evict(struct network_thread *thread, struct mail *mail)
         trace_info("connection evicted peer=%s reason=max.connections", conn->peer);
         count(&thread->counters.evicted, 1);
         connection_close(conn);
+        free(eviction);
         return;
     }
+    if (++eviction->asked_count >= network->threads_count) {
+        free(eviction); /* all that is left are brokers */
+        return;
+    }
+    long next = (thread - network->threads + 1) % network->threads_count;
+    mailbox_post(network->threads[next].mailbox, &eviction->mail.node);
 }
 
 void thread_check_done(struct network_thread *thread)
@@ -225,7 +232,7 @@ static void drop_mail(struct network_thread *thread)
         if (mail->take == connection_arrive)
             connection_discard(list_entry(mail, struct connection, arrival));
         else if (mail->take == thread_take_evict)
-            free(mail);
+            free(list_entry(mail, struct eviction, mail));
     }
 }
 

@@ -600,6 +600,37 @@ static void test_an_inter_broker_connection_evicts_one_of_another_listener(void 
     stop();
 }
 
+/* Connections go to the threads in turn; only one of three holds a client's. */
+static void test_the_connection_to_be_evicted_is_found_on_any_thread(void **state)
+{
+    (void)state;
+    static const struct listener_options two[] = {
+        {"CLIENT", "127.0.0.1", 0, false, INT32_MAX, INT32_MAX},
+        {"BROKER", "127.0.0.1", 0, true, INT32_MAX, INT32_MAX}};
+    struct network_options options;
+    network_options_init(&options);
+    options.threads_count = 3;
+    options.max_connections = 3;
+    options.listeners = two;
+    options.listeners_count = 2;
+    for (int place = 0; place < 3; place++) {
+        start(&options);
+        int first[3];
+        for (int i = 0; i < 3; i++) {
+            first[i] = i == place ? dial() : dial_listener(1);
+            wait_until(counters_now().connections == i + 1);
+        }
+        int broker = dial_listener(1);
+        wait_until(counters_now().evicted == 1);
+        char byte;
+        assert_int_equal(recv(first[place], &byte, 1, 0), 0); /* closed */
+        for (int i = 0; i < 3; i++)
+            close(first[i]);
+        close(broker);
+        stop();
+    }
+}
+
 static void test_idle_connections_are_closed_and_active_ones_are_not(void **state)
 {
     (void)state;
@@ -747,6 +778,7 @@ int main(void)
         cmocka_unit_test(test_limits_per_address_close_the_surplus),
         cmocka_unit_test(test_max_connections_leaves_the_surplus_in_the_backlog),
         cmocka_unit_test(test_an_inter_broker_connection_evicts_one_of_another_listener),
+        cmocka_unit_test(test_the_connection_to_be_evicted_is_found_on_any_thread),
         cmocka_unit_test(test_idle_connections_are_closed_and_active_ones_are_not),
         cmocka_unit_test(test_unfinished_requests_share_a_bound_and_the_rest_waits),
         cmocka_unit_test(test_a_throttled_connection_gets_its_answer_and_then_waits),
