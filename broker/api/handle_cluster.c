@@ -8,10 +8,6 @@
 
 /* --- ApiVersions --- */
 
-/* The metadata.version levels that a ZooKeeper-mode 3.9 broker says it supports. */
-#define METADATA_VERSION_MIN 1
-#define METADATA_VERSION_MAX 21
-
 static bool is_alphanumeric(uint8_t c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
@@ -44,18 +40,6 @@ static void list_apis(struct request *request, struct api_versions_response *res
     }
 }
 
-static void list_features(struct request *request, struct api_versions_response *response)
-{
-    response->supported_features =
-        arena_new_array(request->arena, struct api_versions_response_supported_feature_key, 1);
-    response->supported_features_count = 1;
-    api_versions_response_supported_feature_key_init(response->supported_features);
-    response->supported_features[0].name = SLICE_LITERAL("metadata.version");
-    response->supported_features[0].min_version = METADATA_VERSION_MIN;
-    response->supported_features[0].max_version = METADATA_VERSION_MAX;
-    response->finalized_features_epoch = request->broker->finalized_features_epoch;
-}
-
 void handle_api_versions(struct request *request)
 {
     const struct api_versions_request *message = request->message;
@@ -65,9 +49,9 @@ void handle_api_versions(struct request *request)
                                        is_software_word(message->client_software_version))) {
         response.error_code = err_wire_code(ERR_INVALID_REQUEST);
     } else {
+        /* No features: in ZooKeeper mode a 3.9 broker supports none, not even metadata.version. */
         list_apis(request, &response);
-        if (request->api_version >= 3)
-            list_features(request, &response);
+        response.finalized_features_epoch = request->broker->finalized_features_epoch;
     }
     request_answer(request, &response);
 }
@@ -185,7 +169,9 @@ void handle_find_coordinator(struct request *request)
         to->host = SLICE_LITERAL("");
         to->port = -1;
         to->error_code = err_wire_code(e);
-        to->error_message = slice_str(err_text(e));
+        to->error_message = message->key_type == COORDINATOR_SHARE && request->api_version >= 6
+                                ? SLICE_LITERAL("")
+                                : slice_str(err_text(e));
     }
     request_answer(request, &response);
 }
