@@ -23,8 +23,8 @@ static int64_t now_ms(const struct acceptor *acceptor)
 
 static void listen_again(struct listener *listener)
 {
-    if (!listener->is_listening && !listener->waits_for_slot &&
-        !timer_is_set(&listener->pause_timer))
+    if (atomic_load(&listener->network->acceptor.is_open) && !listener->is_listening &&
+        !listener->waits_for_slot && !timer_is_set(&listener->pause_timer))
         listener->is_listening = event_add(&listener->event, NULL) == 0;
 }
 
@@ -67,7 +67,7 @@ static void pause_listener(struct listener *listener, int64_t pause_ms)
     arm(acceptor);
 }
 
-/* A slot is free, or the broker stops. */
+/* A slot is free, or the broker opens or stops. */
 static void on_slot(evutil_socket_t fd, short what, void *context)
 {
     (void)what;
@@ -315,10 +315,14 @@ static void *run(void *context)
 void acceptor_start(struct network *network)
 {
     struct acceptor *acceptor = &network->acceptor;
-    for (size_t i = 0; i < network->options.listeners_count; i++)
-        listen_again(&network->listeners[i]);
     acceptor->pthread = thread_start("acceptor", run, acceptor);
     acceptor->is_started = true;
+}
+
+void network_open(struct network *network)
+{
+    if (!atomic_exchange(&network->acceptor.is_open, true))
+        eventfd_write(limits_slot_fd(network->limits), 1);
 }
 
 void acceptor_stop(struct network *network)

@@ -78,6 +78,7 @@ static void registered(void *context, int64_t broker_epoch)
     struct server *server = context;
     server->broker_epoch = broker_epoch;
     atomic_fetch_add(&server->registered_count, 1);
+    network_open(server->network); /* nobody is answered by a broker that is not in the cluster */
     struct tell_controller *tell = mem_new(struct tell_controller);
     *tell = (struct tell_controller){server, broker_epoch};
     controller_thread_post(server->controller_thread, run_registered, tell);

@@ -58,10 +58,14 @@ struct network_options {
 /* Kafka's defaults; listeners, lookup and to_worker remain to be filled. */
 void network_options_init(struct network_options *options);
 
-/* Bind every listener and start the threads. Copies the options (the strings too).
+/* Bind every listener and start the threads. Who connects waits in the backlog until
+ * network_open(). Copies the options (the strings too).
  * Errors: ERR_IO where an address cannot be bound; the sentence says which and why. */
 MUST_USE enum err network_start(const struct network_options *options,
                                 struct network **ret_network);
+
+/* Take connections from now on: the broker is ready to answer. Threads: any; again does nothing. */
+void network_open(struct network *network);
 
 uint16_t network_port(const struct network *network, size_t listener);
 

@@ -143,6 +143,7 @@ struct acceptor {
     int reserve_fd; /* given up for a moment when descriptors are exhausted */
     unsigned next_thread;
     int64_t last_complaint_ms;
+    _Atomic bool is_open; /* connections are taken */
     _Atomic bool is_stopping;
     bool is_started;
     _Atomic int64_t accepted, refused_per_ip, accept_errors;

@@ -68,6 +68,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", err_sentence(ERR_IO));
         return 1;
     }
+    network_open(network);
     uint16_t port = network_port(network, 0);
     for (int i = 0; i < 50; i++) /* the threads' own buffers are there then */
         if (!open_one(port))

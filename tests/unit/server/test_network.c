@@ -41,6 +41,7 @@ struct world {
     FILE *file;
     struct request *held;
     _Atomic int held_count;
+    bool stays_closed; /* start() does not open it */
 };
 
 static struct world world;
@@ -182,6 +183,8 @@ static void start(const struct network_options *changes)
     atomic_store(&world.held_count, 0);
     world.worker = thread_start("worker", work, &world);
     assert_int_equal(network_start(&options, &world.network), ERR_OK);
+    if (!world.stays_closed)
+        network_open(world.network);
 }
 
 static void stop(void)
@@ -631,6 +634,24 @@ static void test_the_connection_to_be_evicted_is_found_on_any_thread(void **stat
     }
 }
 
+static void test_a_connection_waits_until_the_broker_opens(void **state)
+{
+    (void)state;
+    world.stays_closed = true;
+    start_default();
+    world.stays_closed = false;
+    int fd = dial();
+    send_request(fd, KEY_ECHO, 0, 2, SLICE_LITERAL("b"));
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    assert_int_equal(poll(&poll_fd, 1, 100), 0);
+    assert_int_equal(counters_now().accepted, 0);
+    network_open(world.network);
+    network_open(world.network);
+    expect_answer(fd, 2, SLICE_LITERAL("b"));
+    close(fd);
+    stop();
+}
+
 static void test_idle_connections_are_closed_and_active_ones_are_not(void **state)
 {
     (void)state;
@@ -779,6 +800,7 @@ int main(void)
         cmocka_unit_test(test_max_connections_leaves_the_surplus_in_the_backlog),
         cmocka_unit_test(test_an_inter_broker_connection_evicts_one_of_another_listener),
         cmocka_unit_test(test_the_connection_to_be_evicted_is_found_on_any_thread),
+        cmocka_unit_test(test_a_connection_waits_until_the_broker_opens),
         cmocka_unit_test(test_idle_connections_are_closed_and_active_ones_are_not),
         cmocka_unit_test(test_unfinished_requests_share_a_bound_and_the_rest_waits),
         cmocka_unit_test(test_a_throttled_connection_gets_its_answer_and_then_waits),
