@@ -10,7 +10,7 @@ struct growth {
     struct create_partitions_response_create_partitions_topic_result *result;
     struct topic_znode znode; /* as read, then longer */
     size_t get, set;
-    bool go;
+    bool go, is_twice;
 };
 
 struct expansion {
@@ -25,17 +25,19 @@ static void refuse(struct expansion *all, struct growth *growth, enum err e)
 {
     growth->go = false;
     growth->result->error_code = err_wire_code(e);
-    growth->result->error_message = say(all->call->arena, e);
+    /* What went wrong inside is not told. */
+    growth->result->error_message =
+        e == ERR_UNKNOWN_SERVER_ERROR ? SLICE_NULL : say(all->call->arena, e);
 }
 
 static enum err check_topic(struct expansion *all, const struct growth *growth)
 {
     struct slice name = growth->asked->name;
-    int32_t same = 0;
-    for (int32_t i = 0; i < all->count; i++)
-        same += slice_equal(all->request->topics[i].name, name);
-    if (same > 1)
+    if (growth->is_twice)
         return err_note(ERR_INVALID_REQUEST, "Duplicate topic in request.");
+    /* Kafka asks ZooKeeper for the topic, which its client refuses. */
+    if (znode_path_check(all->call->arena, "/brokers/topics", name))
+        return ERR_UNKNOWN_SERVER_ERROR;
     const struct topic *topic = context_topic(&all->controller->context, name);
     if (!topic)
         return err_note(ERR_UNKNOWN_TOPIC_OR_PARTITION, "The topic '%.*s' does not exist.",
@@ -43,6 +45,12 @@ static enum err check_topic(struct expansion *all, const struct growth *growth)
     if (topic->deleting)
         return err_note(ERR_INVALID_TOPIC_EXCEPTION, "The topic is queued for deletion.");
     return ERR_OK;
+}
+
+/* How many come. As in Java: the difference wraps around, and is what Kafka judges by. */
+static int32_t increment(const struct growth *growth)
+{
+    return (int32_t)((uint32_t)growth->asked->count - (uint32_t)growth->znode.count);
 }
 
 static enum err check_count(const struct growth *growth)
@@ -54,15 +62,13 @@ static enum err check_count(const struct growth *growth)
                             "A partition reassignment is in progress for the topic '%.*s'.",
                             SLICE_ARG(growth->asked->name));
     }
-    if (wanted < old)
+    if (increment(growth) < 0)
         return err_note(ERR_INVALID_PARTITIONS,
                         "Topic currently has %" PRId32 " partitions, which is higher than the "
                         "requested %" PRId32 ".",
                         old, wanted);
     if (wanted == old)
         return err_note(ERR_INVALID_PARTITIONS, "Topic already has %" PRId32 " partitions.", old);
-    if (wanted > PARTITIONS_MAX)
-        return err_note(ERR_INVALID_PARTITIONS, "%" PRId32 " partitions are too many.", wanted);
     return ERR_OK;
 }
 
@@ -75,48 +81,97 @@ static const struct assignment *partition_zero(const struct growth *growth)
     return NULL;
 }
 
-static enum err check_manual_one(struct expansion *all, const struct ids *replicas, int32_t factor)
+static bool has_duplicate(const struct ids *list)
+{
+    for (int32_t i = 0; i < list->count; i++) {
+        for (int32_t k = 0; k < i; k++) {
+            if (list->ids[k] == list->ids[i])
+                return true;
+        }
+    }
+    return false;
+}
+
+/* The first refusal of each kind, in the order of Kafka's questions: unknown brokers of all lists,
+ * the number of lists, then list by list. */
+static enum err check_known(struct expansion *all, const struct growth *growth)
+{
+    struct arena *arena = all->call->arena;
+    struct ids unknown = {0};
+    const char *text = "";
+    for (int32_t a = 0; a < growth->asked->assignments_count; a++) {
+        for (int32_t i = 0; i < growth->asked->assignments[a].broker_ids_count; i++) {
+            int32_t id = growth->asked->assignments[a].broker_ids[i];
+            if (context_is_live(&all->controller->context, id) || ids_contains(&unknown, id))
+                continue;
+            text = arena_printf(arena, "%s%s%" PRId32, text, *text ? ", " : "", id);
+            ids_add(&unknown, id);
+        }
+    }
+    ids_done(&unknown);
+    return *text ? err_note(ERR_INVALID_REPLICA_ASSIGNMENT,
+                            "Unknown broker(s) in replica assignment: %s.", text)
+                 : ERR_OK;
+}
+
+static enum err check_list(struct expansion *all, const struct ids *replicas, int32_t partition)
 {
     if (replicas->count == 0)
         return err_note(ERR_INVALID_REPLICA_ASSIGNMENT,
-                        "Cannot have replication factor of 0 for a partition.");
-    for (int32_t i = 0; i < replicas->count; i++) {
-        for (int32_t k = 0; k < i; k++) {
-            if (replicas->ids[k] == replicas->ids[i])
-                return err_note(ERR_INVALID_REPLICA_ASSIGNMENT,
-                                "Duplicate brokers not allowed in replica assignment: %" PRId32,
-                                replicas->ids[i]);
-        }
-        if (!context_is_live(&all->controller->context, replicas->ids[i]))
-            return err_note(ERR_INVALID_REPLICA_ASSIGNMENT,
-                            "Unknown broker(s) in replica assignment: %" PRId32 ".",
-                            replicas->ids[i]);
-    }
-    if (replicas->count != factor)
+                        "Cannot have replication factor of 0 for partition id %" PRId32 ".",
+                        partition);
+    if (has_duplicate(replicas))
         return err_note(ERR_INVALID_REPLICA_ASSIGNMENT,
-                        "Inconsistent replication factor between partitions, partition 0 has "
-                        "%" PRId32 " while a new partition has %" PRId32 " replicas.",
-                        factor, replicas->count);
+                        "Duplicate brokers not allowed in replica assignment: %s for partition id "
+                        "%" PRId32 ".",
+                        ids_text(all->call->arena, replicas), partition);
     return ERR_OK;
+}
+
+static enum err check_factors(struct expansion *all, const struct ids *lists, int32_t count,
+                              int32_t old, int32_t factor)
+{
+    struct arena *arena = all->call->arena;
+    const char *partitions = "", *factors = "";
+    for (int32_t i = 0; i < count; i++) {
+        if (lists[i].count == factor)
+            continue;
+        partitions =
+            arena_printf(arena, "%s%s%" PRId32, partitions, *partitions ? ", " : "", old + i);
+        factors = arena_printf(arena, "%s%s%" PRId32, factors, *factors ? ", " : "", lists[i].count);
+    }
+    return *partitions
+               ? err_note(ERR_INVALID_REPLICA_ASSIGNMENT,
+                          "Inconsistent replication factor between partitions, partition 0 has "
+                          "%" PRId32 " while partitions [%s] have replication factors [%s], "
+                          "respectively.",
+                          factor, partitions, factors)
+               : ERR_OK;
 }
 
 static enum err new_lists(struct expansion *all, struct growth *growth, struct ids **ret)
 {
     const struct create_partitions_request_create_partitions_topic *asked = growth->asked;
     struct arena *arena = all->call->arena;
-    int32_t old = growth->znode.count, added = asked->count - old;
+    int32_t old = growth->znode.count, added = increment(growth);
     const struct assignment *first = partition_zero(growth);
     if (!first || first->replicas.count == 0)
         return err_note(ERR_UNKNOWN_SERVER_ERROR,
                         "Unexpected existing replica assignment: partition id 0 is missing.");
     if (asked->assignments_count < 0) {
         int32_t count, start = 0;
+        if (added > PARTITIONS_MAX - old)
+            return err_note(ERR_INVALID_PARTITIONS, "%" PRId32 " more partitions are too many.",
+                            added);
         struct assign_broker *brokers = assign_live_brokers(all->controller, arena, &count);
         while (start < count && brokers[start].id < first->replicas.ids[0])
             start++;
         return assign_replicas(all->controller, arena, brokers, count, added, first->replicas.count,
                                start < count ? start : 0, old, ret);
     }
+    enum err e = check_known(all, growth);
+    if (e)
+        return e;
     if (asked->assignments_count != added)
         return err_note(ERR_INVALID_REPLICA_ASSIGNMENT,
                         "Increasing the number of partitions by %" PRId32 " but %" PRId32
@@ -126,11 +181,11 @@ static enum err new_lists(struct expansion *all, struct growth *growth, struct i
     for (int32_t i = 0; i < added; i++) {
         (*ret)[i] = (struct ids){.ids = asked->assignments[i].broker_ids,
                                  .count = asked->assignments[i].broker_ids_count};
-        enum err e = check_manual_one(all, &(*ret)[i], first->replicas.count);
+        e = check_list(all, &(*ret)[i], old + i);
         if (e)
             return e;
     }
-    return ERR_OK;
+    return check_factors(all, *ret, added, old, first->replicas.count);
 }
 
 static enum err plan(struct expansion *all, struct growth *growth)
@@ -141,14 +196,13 @@ static enum err plan(struct expansion *all, struct growth *growth)
         e = new_lists(all, growth, &lists);
     if (e)
         return e;
-    int32_t old = growth->znode.count;
-    struct assignment *items =
-        arena_new_array(all->call->arena, struct assignment, growth->asked->count);
-    for (int32_t i = 0; i < growth->asked->count; i++)
+    int32_t old = growth->znode.count, count = old + increment(growth);
+    struct assignment *items = arena_new_array(all->call->arena, struct assignment, count);
+    for (int32_t i = 0; i < count; i++)
         items[i] = i < old ? growth->znode.items[i]
                            : (struct assignment){.partition = i, .replicas = lists[i - old]};
     growth->znode.items = items;
-    growth->znode.count = growth->asked->count;
+    growth->znode.count = count;
     return ERR_OK;
 }
 

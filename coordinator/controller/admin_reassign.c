@@ -15,6 +15,7 @@ struct alter {
     struct map wished; /* partition -> itself, those that have a wish */
 };
 
+/* As Kafka, the target is looked at before the partition: it may be unknown (NULL). */
 static enum err check_target(struct alter *all, const struct partition *partition,
                              const struct ids *target)
 {
@@ -30,7 +31,7 @@ static enum err check_target(struct alter *all, const struct partition *partitio
             if (target->ids[k] == id)
                 return err_note(ERR_INVALID_REPLICA_ASSIGNMENT,
                                 "Duplicate replica ids in partition reassignment replica list.");
-        if (!ids_contains(&partition->replicas, id) &&
+        if (!(partition && ids_contains(&partition->replicas, id)) &&
             !context_is_live(&all->controller->context, id))
             return err_note(ERR_INVALID_REPLICA_ASSIGNMENT,
                             "Replica assignment has brokers that are not alive: %" PRId32, id);
@@ -44,21 +45,25 @@ wish_for(struct alter *all, struct partition *partition,
          struct reassignment_wish *ret)
 {
     ret->partition = partition;
+    if (asked->replicas_count >= 0) {
+        ret->target = (struct ids){.ids = asked->replicas, .count = asked->replicas_count};
+        enum err e = check_target(all, partition, &ret->target);
+        if (e)
+            return e;
+    } else if (!partition || !partition_is_reassigning(partition)) {
+        return err_note(ERR_NO_REASSIGNMENT_IN_PROGRESS,
+                        "No reassignment is in progress for this partition.");
+    }
     if (!partition || partition->topic->deleting)
         return err_note(ERR_UNKNOWN_TOPIC_OR_PARTITION, "The partition does not exist.");
     if (map_put(&all->wished, MAP_KEY(partition), partition))
         return err_note(ERR_INVALID_REQUEST, "The partition is named twice.");
-    if (asked->replicas_count >= 0) {
-        ret->target = (struct ids){.ids = asked->replicas, .count = asked->replicas_count};
-        return check_target(all, partition, &ret->target);
+    if (asked->replicas_count < 0) {
+        struct ids origin;
+        partition_origin(partition, &origin);
+        ret->target = ids_in_arena(all->call->arena, &origin);
+        ids_done(&origin);
     }
-    if (!partition_is_reassigning(partition))
-        return err_note(ERR_NO_REASSIGNMENT_IN_PROGRESS,
-                        "No reassignment is in progress for this partition.");
-    struct ids origin;
-    partition_origin(partition, &origin);
-    ret->target = ids_in_arena(all->call->arena, &origin);
-    ids_done(&origin);
     return ERR_OK;
 }
 

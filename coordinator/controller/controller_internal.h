@@ -111,6 +111,8 @@ MUST_USE enum err deletion_resume(struct controller *controller);
 MUST_USE enum err deletion_fail_replicas(struct controller *controller,
                                          struct replica_list *replicas);
 void deletion_resume_for_broker(struct controller *controller, struct broker_node *broker);
+/* A reassignment of it has ended: a deletion that waited for the last one may go on. */
+void deletion_resume_for_topic(struct topic *topic);
 void deletion_answered(struct controller *controller, struct answers *answers);
 
 /* partition_machine.c */

@@ -240,6 +240,15 @@ void deletion_resume_for_broker(struct controller *controller, struct broker_nod
         broker->replicas[i]->topic->delete_ineligible = false;
 }
 
+void deletion_resume_for_topic(struct topic *topic)
+{
+    for (int32_t p = 0; p < topic->partition_count; p++) {
+        if (partition_is_reassigning(topic->partitions[p]))
+            return;
+    }
+    topic->delete_ineligible = false;
+}
+
 enum err deletion_fail_replicas(struct controller *controller, struct replica_list *replicas)
 {
     for (size_t i = 0; i < replicas->count; i++)

@@ -324,6 +324,8 @@ static enum err finish(struct controller *controller, const struct partition_lis
         trace_info("reassignment complete topic=%s partition=%" PRId32 " replicas=%" PRId32,
                    partitions->items[i]->topic->name, partitions->items[i]->id,
                    partitions->items[i]->replicas.count);
+    for (size_t i = 0; i < topics_count; i++)
+        deletion_resume_for_topic(topics[i]);
     return deletion_resume(controller);
 }
 

@@ -1,4 +1,5 @@
-/* ListPartitionReassignments: what the topic znodes say of replicas that are being added and removed.
+/* ListPartitionReassignments: what the topic znodes say of replicas that are being added and
+ * removed.
  */
 #include "broker/wire/wire.h"
 #include "coordinator/controller/controller_internal.h"

@@ -1,5 +1,7 @@
 # The simulator: controllers over a modelled ZooKeeper and modelled brokers. `sim --seed N` replays one run.
-add_library(sim_world STATIC ${CMAKE_SOURCE_DIR}/tests/sim/world.c)
+add_library(sim_world STATIC ${CMAKE_SOURCE_DIR}/tests/sim/world.c
+                             ${CMAKE_SOURCE_DIR}/tests/sim/history.c
+                             ${CMAKE_SOURCE_DIR}/tests/sim/requests.c)
 target_include_directories(sim_world PUBLIC ${CMAKE_SOURCE_DIR})
 target_link_libraries(sim_world PUBLIC zk_memory controller zk wire base)
 

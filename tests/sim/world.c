@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "coordinator/zk/znode.h"
+#include "tests/sim/history.h"
 #include "wire/api_key.h"
 #include "wire/leader_and_isr.h"
 #include "wire/stop_replica.h"
@@ -48,6 +49,12 @@ int32_t world_topic(struct world *world, struct slice name)
 }
 
 /* ---- What a broker does with a request ---- */
+
+/* Topics and partitions beyond the tables exist for the controllers only. */
+static bool is_modelled(int32_t topic, int32_t partition)
+{
+    return topic >= 0 && partition < WORLD_PARTITIONS_MAX;
+}
 
 static int16_t gate(struct world_broker *broker, int32_t controller_id, int32_t controller_epoch,
                     int64_t broker_epoch)
@@ -103,7 +110,10 @@ static void take_leader_and_isr(struct world_broker *broker, struct world_messag
         for (int32_t p = 0; p < count; p++) {
             const struct leader_and_isr_request_leader_and_isr_partition_state *state =
                 &request.topic_states[t].partition_states[p];
-            struct world_replica *replica = &broker->replicas[topic][state->partition_index];
+            struct world_replica unmodelled = {0};
+            struct world_replica *replica = is_modelled(topic, state->partition_index)
+                                                ? &broker->replicas[topic][state->partition_index]
+                                                : &unmodelled;
             bool fresh = !replica->hosted || state->leader_epoch > replica->leader_epoch;
             answer->partition_errors[p].partition_index = state->partition_index;
             answer->partition_errors[p].error_code =
@@ -142,6 +152,8 @@ static void take_update_metadata(struct world_broker *broker, struct world_messa
         for (int32_t p = 0; p < request.topic_states[t].partition_states_count; p++) {
             const struct update_metadata_request_update_metadata_partition_state *state =
                 &request.topic_states[t].partition_states[p];
+            if (!is_modelled(topic, state->partition_index))
+                continue;
             broker->metadata[topic][state->partition_index] =
                 (struct world_metadata){.known = state->leader != -2,
                                         .leader = state->leader,
@@ -179,7 +191,10 @@ static void take_stop_replica(struct world_broker *broker, struct world_message 
         for (int32_t p = 0; p < request.topic_states[t].partition_states_count; p++) {
             const struct stop_replica_request_stop_replica_partition_state *state =
                 &request.topic_states[t].partition_states[p];
-            struct world_replica *replica = &broker->replicas[topic][state->partition_index];
+            struct world_replica unmodelled = {0};
+            struct world_replica *replica = is_modelled(topic, state->partition_index)
+                                                ? &broker->replicas[topic][state->partition_index]
+                                                : &unmodelled;
             struct stop_replica_response_stop_replica_partition_error *answer =
                 &response->partition_errors[response->partition_errors_count++];
             answer->topic_name = request.topic_states[t].topic_name;
@@ -220,6 +235,7 @@ static void peers_send(struct controller_peers *peers, int32_t broker_id,
     enum err e = ERR_OK;
     if (endpoint->port != 9000 + broker_id)
         complain(from->world, "request to the wrong port %" PRId32, endpoint->port);
+    history_request(from->world, broker_id, api_key, request);
     if (api_key == API_LEADER_AND_ISR)
         e = leader_and_isr_request_encode(&message->bytes, api_version, request);
     else if (api_key == API_UPDATE_METADATA)
@@ -381,8 +397,9 @@ void world_start(struct world *world, int32_t id)
     struct controller_settings settings = world->settings;
     settings.broker_id = id;
     settings.seed = world_random(world, UINT32_MAX - 1) + 1;
+    history_tap(broker);
     broker->controller =
-        controller_new(&settings, broker->view, &broker->peers, NULL, &world->clock.clock);
+        controller_new(&settings, &broker->tap, &broker->peers, NULL, &world->clock.clock);
 }
 
 void world_crash(struct world *world, int32_t id)
@@ -392,6 +409,7 @@ void world_crash(struct world *world, int32_t id)
     broker->up = broker->accepting = false;
     zk_memory_client_kill(broker->session);
     controller_free(broker->controller);
+    history_untap(broker);
     broker->controller = NULL;
     for (int32_t to = 0; to < world->broker_count; to++)
         peers_forget(&broker->peers, to);
@@ -455,6 +473,7 @@ void world_free(struct world *world)
             world_crash(world, i);
     }
     zk_memory_free(world->zk);
+    history_done(world);
     free(world->znode_text);
     free(world);
 }

@@ -53,6 +53,10 @@ struct world_broker {
      * know partitions that are gone, here as with JVM brokers. */
     bool outlived_a_session;
     struct zk *session, *view;
+    struct zk tap; /* what the controller sees of the view (history.c) */
+    struct list_node tapped;
+    int32_t tapped_count;
+    int32_t waves; /* how often its controller began to wait for ZooKeeper */
     int64_t session_id;
     int64_t broker_epoch;
     struct controller *controller;
@@ -84,6 +88,13 @@ struct world {
     char complaint[512]; /* empty: all promises hold */
 
     char *znode_text; /* what world_znode() gave last */
+
+    /* history.c */
+    bool is_recording;
+    struct buf history;
+    size_t told_at; /* where the line of the last UpdateMetadata begins; SIZE_MAX: others follow */
+    struct buf told_rest;         /* what it told */
+    bool told[WORLD_BROKERS_MAX]; /* and whom */
 };
 
 struct world *world_new(uint64_t seed, int32_t broker_count);
