@@ -27,11 +27,13 @@ static void forgotten_free(struct forgotten *forgotten)
     free(forgotten);
 }
 
+/* As the session knows it: where names count, a topic that was made anew is the same to the leader,
+ * and forgetting the old one would end the replication of the new. */
 static size_t forgotten_key(char key[static FOLLOWED_KEY_MAX], const struct followed *followed)
 {
-    return uuid_is_zero(followed->topic_id)
-               ? followed_key_by_name(key, followed->topic, followed->id)
-               : followed_key_by_id(key, followed->topic_id, followed->id);
+    return followed->source->session_uses_ids
+               ? followed_key_by_id(key, followed->topic_id, followed->id)
+               : followed_key_by_name(key, followed->topic, followed->id);
 }
 
 void fetch_source_forget(struct followed *followed)

@@ -170,6 +170,7 @@ struct role_answer tell_role(struct replicas *r, const struct role_spec *spec)
     state.leader_epoch = role.leader_epoch;
     state.partition_epoch = role.partition_epoch;
     state.is_new = role.is_new;
+    state.leader_recovery_state = role.is_recovering;
     state.replicas = role.replicas_count ? role.replicas : self;
     state.replicas_count = role.replicas_count ? role.replicas_count : 1;
     state.isr = role.isr_count ? role.isr : state.replicas;

@@ -50,7 +50,7 @@ struct role_spec {
     int64_t broker_epoch; /* 0: BROKER_EPOCH */
     int32_t replicas[BROKERS_MAX], isr[BROKERS_MAX];
     int32_t replicas_count, isr_count; /* isr 0: all replicas */
-    bool is_new, is_kraft;
+    bool is_new, is_kraft, is_recovering;
 };
 struct role_answer {
     int16_t error, partition_error;

@@ -545,10 +545,29 @@ static void test_acks_are_told_once_and_only_of_their_offset(void **state)
     partition_unref(p);
 }
 
+/* --- the in-sync replicas --- */
+
+/* KIP-704: one that still said RECOVERING would be refused whomever it lets in. */
+static void test_an_unclean_leader_says_that_it_has_recovered_when_it_lets_others_in(void **state)
+{
+    struct role_spec spec = led(1, 1);
+    spec.is_recovering = true;
+    struct partition *p = take_role(*state, &spec);
+    append_to(p, 3);
+    be_at(p, 2, 3);
+    struct isr_change *change = partition_expand_isr(p, 2);
+    assert_non_null(change);
+    assert_int_equal(change->isr_count, 2);
+    assert_int_equal(change->recovery_state, 0);
+    isr_change_free(change);
+    partition_unref(p);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, replicas_setup, replicas_teardown)
     const struct CMUnitTest tests[] = {
+        TEST(test_an_unclean_leader_says_that_it_has_recovered_when_it_lets_others_in),
         TEST(test_alone_the_high_watermark_is_the_log_end),
         TEST(test_the_high_watermark_waits_for_the_slowest_in_sync_replica),
         TEST(test_the_high_watermark_never_goes_back_on_a_leader),
