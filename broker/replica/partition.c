@@ -302,6 +302,9 @@ enum err partition_lead(struct partition *partition, const struct partition_assi
     }
     take_log(partition, log, high_watermark);
     take_assignment(partition, assignment);
+    /* An unclean leader has recovered by leading: its next AlterPartition says so (KIP-704). One
+     * that still said RECOVERING could let nobody in, the controller refuses that. */
+    partition->recovery_state = 0;
     partition->min_insync_replicas = min_insync_replicas;
     partition->role = ROLE_LEADER;
     take_remotes(partition, was_leader, is_new_epoch);
