@@ -92,8 +92,10 @@ MUST_USE enum err log_append_leader(struct log *log, uint8_t *records, size_t si
                                     int16_t api_version, struct arena *arena,
                                     struct append_result *ret);
 
-/* Append what a leader sent, offsets and epochs as they are. Half a batch at the end is left out.
- * Errors: as above, and OFFSET_OUT_OF_RANGE when the first offset is below the log end. */
+/* Append what a leader sent, offsets and epochs as they are; no limit of this broker refuses it: a
+ * batch larger than a segment has one of its own. Half a batch at the end is left out. Errors:
+ * CORRUPT_MESSAGE, or OFFSET_OUT_OF_RANGE when an offset is below the log end, and nothing was
+ * appended; IO and NO_SPACE, and whole batches may have been: the log end says which. */
 MUST_USE enum err log_append_follower(struct log *log, const uint8_t *records, size_t size,
                                       struct append_result *ret);
 

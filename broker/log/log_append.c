@@ -13,30 +13,58 @@ static enum err wrap(const struct log *log, enum err e)
 
 /* --- follower --- */
 
+/* Of one whole batch that a leader sent. */
+static enum err check_replica_batch(const uint8_t *batch, const struct batch_info *b,
+                                    int64_t log_end)
+{
+    if (!batch_crc_is_right(batch))
+        return err_note(ERR_CORRUPT_MESSAGE, "batch at offset %" PRId64 " fails its checksum",
+                        b->base_offset);
+    if (b->last_offset < b->base_offset || b->last_offset == INT64_MAX)
+        return err_note(ERR_CORRUPT_MESSAGE, "batch at offset %" PRId64 " ends at %" PRId64,
+                        b->base_offset, b->last_offset);
+    if (b->base_offset < log_end)
+        return err_note(ERR_OFFSET_OUT_OF_RANGE,
+                        "batch at offset %" PRId64 " comes at log end %" PRId64, b->base_offset,
+                        log_end);
+    return ERR_OK;
+}
+
 /* Walk the batches a leader sent: whole, right, ascending from the log end on. ret_size: without
  * half a batch. */
-static enum err check_replica_batches(struct log *log, struct slice records,
-                                      struct batch_info *ret_first, struct write_bounds *ret,
-                                      size_t *ret_size)
+static enum err check_replica_batches(struct log *log, struct slice records, size_t *ret_size)
 {
     int64_t next = log_end_offset(log);
-    *ret = (struct write_bounds){
-        .first_offset = NO_OFFSET, .last_offset = NO_OFFSET, .max_timestamp = NO_TIMESTAMP};
     size_t at = 0;
     while (at < records.size) {
         struct batch_info b;
         enum err e = batch_peek(slice_of(records.data + at, records.size - at), &b);
         if (e == ERR_AGAIN || (!e && (size_t)b.size_bytes > records.size - at))
             break;
+        if (!e)
+            e = check_replica_batch(records.data + at, &b, next);
         if (e)
             return e;
-        if (!batch_crc_is_right(records.data + at))
-            return err_note(ERR_CORRUPT_MESSAGE, "batch at offset %" PRId64 " fails its checksum",
-                            b.base_offset);
-        if (b.base_offset < next)
-            return err_note(ERR_OFFSET_OUT_OF_RANGE,
-                            "batch at offset %" PRId64 " comes at log end %" PRId64, b.base_offset,
-                            next);
+        next = b.last_offset + 1;
+        at += (size_t)b.size_bytes;
+    }
+    *ret_size = at;
+    return ERR_OK;
+}
+
+/* The next batches that may share a segment: one at least, however large. The leader's segments
+ * need not be as ours: settings are lowered, compaction leaves offsets far apart. */
+static struct slice next_run(const struct log *log, struct slice records,
+                             struct batch_info *ret_first, struct write_bounds *ret)
+{
+    struct batch_info b;
+    *ret = (struct write_bounds){.max_timestamp = NO_TIMESTAMP};
+    size_t at = 0;
+    while (at < records.size &&
+           batch_peek(slice_of(records.data + at, records.size - at), &b) == ERR_OK) {
+        if (at > 0 && (at + (size_t)b.size_bytes > (size_t)log->config.segment_bytes ||
+                       b.last_offset - ret->first_offset > INT32_MAX))
+            break;
         if (at == 0) {
             *ret_first = b;
             ret->first_offset = b.base_offset;
@@ -45,11 +73,9 @@ static enum err check_replica_batches(struct log *log, struct slice records,
         if (b.max_timestamp > ret->max_timestamp)
             ret->max_timestamp = b.max_timestamp;
         ret->has_control |= b.magic >= 2 && (b.attributes & BATCH_CONTROL);
-        next = b.last_offset + 1;
         at += (size_t)b.size_bytes;
     }
-    *ret_size = at;
-    return ERR_OK;
+    return slice_of(records.data, at);
 }
 
 static void fill_result(struct log *log, const struct write_bounds *bounds,
@@ -70,18 +96,21 @@ enum err log_append_follower(struct log *log, const uint8_t *records, size_t siz
     if (e)
         return e;
     LOCK_SCOPE(&log->lock);
-    struct batch_info first;
-    struct write_bounds bounds;
+    struct write_bounds all = {.first_offset = NO_OFFSET, .last_offset = NO_OFFSET};
     size_t whole = 0;
-    e = check_replica_batches(log, slice_of(records, size), &first, &bounds, &whole);
-    if (!e && whole > (size_t)log->config.segment_bytes)
-        e = err_note(ERR_RECORD_LIST_TOO_LARGE, "%zu bytes do not fit into a segment of %" PRId32,
-                     whole, log->config.segment_bytes);
-    if (!e && whole > 0)
-        e = log_write_batches(log, slice_of(records, whole), &first, &bounds);
+    e = check_replica_batches(log, slice_of(records, size), &whole);
+    for (size_t at = 0; !e && at < whole;) {
+        struct batch_info first;
+        struct write_bounds bounds;
+        struct slice run = next_run(log, slice_of(records + at, whole - at), &first, &bounds);
+        e = log_write_batches(log, run, &first, &bounds);
+        all.first_offset = at ? all.first_offset : bounds.first_offset;
+        all.last_offset = bounds.last_offset;
+        at += run.size;
+    }
     if (e)
         return log_failed(log, wrap(log, e));
-    fill_result(log, &bounds, &result);
+    fill_result(log, &all, &result);
     *ret = result;
     return ERR_OK;
 }

@@ -104,9 +104,12 @@ static void take_start(struct followed *followed, int64_t leader_start)
 {
     struct follower_position own;
     enum err e = partition_follower_position(followed->partition, followed->leader_epoch, &own);
-    if (!e && leader_start > own.fetch_offset)
+    bool is_in_range = !e && leader_start <= own.fetch_offset;
+    if (!e && !is_in_range)
         e = partition_restart_at(followed->partition, followed->leader_epoch, leader_start);
     go_on(followed, e);
+    if (is_in_range) /* its log has moved meanwhile; or it contradicts itself, so not at once */
+        followed_delay(followed);
 }
 
 static void offsets_answered(void *context, enum err e, const void *message)
@@ -121,7 +124,7 @@ static void offsets_answered(void *context, enum err e, const void *message)
                 asker(source, topic->name, topic->partitions[p].partition_index);
             if (!followed)
                 continue;
-            if (topic->partitions[p].error_code)
+            if (topic->partitions[p].error_code || topic->partitions[p].offset < 0)
                 refused(followed, topic->partitions[p].error_code);
             else if (source->asked == FOLLOW_ASKING_END)
                 take_end(followed, topic->partitions[p].offset);
@@ -141,7 +144,7 @@ static void take_epoch(struct followed *followed,
     if (!e && !is_done) {
         e = partition_follower_position(followed->partition, followed->leader_epoch, &own);
         if (!e && own.last_fetched_epoch >= 0) {
-            followed->asked_epoch = own.last_fetched_epoch;
+            followed->asked_epoch = own.last_fetched_epoch; /* an older one each time */
             followed_requeue(followed);
             return;
         }

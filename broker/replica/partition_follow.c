@@ -32,25 +32,38 @@ enum err partition_follower_position(struct partition *partition, int32_t leader
 
 /* --- appending --- */
 
-static int64_t base_offset_of(struct slice records)
+/* The first batch is whole and right, and holds this offset without beginning at it. */
+static bool is_within_first_batch(struct slice records, int64_t offset, int64_t *ret_base_offset)
 {
     struct batch_info first;
-    return batch_peek(records, &first) ? -1 : first.base_offset;
+    if (batch_peek(records, &first) || (size_t)first.size_bytes > records.size ||
+        first.base_offset < 0 || first.base_offset >= offset || first.last_offset < offset ||
+        !batch_crc_is_right(records.data))
+        return false;
+    *ret_base_offset = first.base_offset;
+    return true;
+}
+
+static enum err begin_anew(struct partition *partition, int64_t offset)
+{
+    enum err e = log_truncate_fully(partition->log, offset);
+    if (!e)
+        atomic_store_explicit(&partition->high_watermark, offset, memory_order_release);
+    return e;
 }
 
 /* The leader's log start lies within its first batch (DeleteRecords), and we have nothing yet: our
  * log begins where the batch does. */
 static enum err begin_at_batch(struct partition *partition, const struct leader_data *data)
 {
-    struct log *log = partition->log;
-    int64_t base = base_offset_of(data->records);
-    bool is_empty = log_start_offset(log) == log_end_offset(log);
-    if (!is_empty || base < 0 || base >= log_end_offset(log))
+    int64_t base, end = log_end_offset(partition->log);
+    if (log_start_offset(partition->log) != end ||
+        !is_within_first_batch(data->records, end, &base))
         return ERR_OK;
     trace_info("a follower begins with the batch that holds its first offset topic=%s partition=%d "
                "from=%" PRId64 " to=%" PRId64,
-               partition->topic, partition->id, log_end_offset(log), base);
-    return log_truncate_fully(log, base);
+               partition->topic, partition->id, end, base);
+    return begin_anew(partition, base);
 }
 
 static void follow_high_watermark(struct partition *partition, int64_t leader_high_watermark)
@@ -165,10 +178,5 @@ enum err partition_restart_at(struct partition *partition, int32_t leader_epoch,
 {
     LOCK_SCOPE(&partition->lock);
     enum err e = check_follows(partition, leader_epoch);
-    if (e)
-        return e;
-    e = log_truncate_fully(partition->log, offset);
-    if (!e)
-        atomic_store_explicit(&partition->high_watermark, offset, memory_order_release);
-    return e;
+    return e ? e : begin_anew(partition, offset);
 }
