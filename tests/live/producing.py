@@ -33,8 +33,8 @@ class Stream:
                 self.sent += 1
             except BufferError:
                 self.producer.poll(0.05)
-            except KafkaException as e:              # a broker that starts does not know its topics at once
-                self.refused = e
+            except KafkaException as e:              # librdkafka refuses at once what a broker says there is not
+                self.errors.append(e.args[0])
                 self.producer.poll(0.05)
             self.producer.poll(0.001)
 
