@@ -147,7 +147,8 @@ static enum err apply(enum config_target target, const struct config_op *op,
     case CONFIG_OP_SUBTRACT:
         return apply_to_list(target, op, name, value, properties);
     default:
-        return err_note(ERR_INVALID_REQUEST, "Unknown config operation %d for %s", op->kind, name);
+        return err_note(ERR_UNKNOWN_SERVER_ERROR, "unknown config operation %d for %s", op->kind,
+                        name);
     }
 }
 

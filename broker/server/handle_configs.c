@@ -40,9 +40,11 @@ static void set_done(struct resource *resource, enum err e)
 {
     resource->is_done = true;
     resource->error_code = err_wire_code(e);
+    /* What went wrong inside is not told. */
     resource->message =
-        e ? arena_copy(resource->alteration->request->arena, slice_str(err_sentence(e)))
-          : SLICE_NULL;
+        e && e != ERR_UNKNOWN_SERVER_ERROR
+            ? arena_copy(resource->alteration->request->arena, slice_str(err_sentence(e)))
+            : SLICE_NULL;
 }
 
 /* --- the answer --- */
@@ -279,6 +281,15 @@ static void store(struct resource *resource)
     if (is_topic && !resource->name.size) {
         set_done(resource,
                  err_note(ERR_INVALID_REQUEST, "Default topic resources are not allowed."));
+        return;
+    }
+    if (is_topic && alteration->is_incremental &&
+        znode_path_check(alteration->request->arena, "/config/topics", resource->name)) {
+        /* Kafka reads first what ZooKeeper holds of it, and its client refuses. */
+        set_done(resource, err_note(ERR_INVALID_CONFIG,
+                                    "Invalid config value for resource "
+                                    "ConfigResource(type=TOPIC, name='%.*s'): %s",
+                                    SLICE_ARG(resource->name), err_sentence(ERR_MALFORMED)));
         return;
     }
     if (is_topic && !has_topic(alteration->server, resource->name)) {

@@ -60,10 +60,10 @@ CONTROLLER_HANDLER(create_partitions)
 CONTROLLER_HANDLER(create_topics)
 CONTROLLER_HANDLER(alter_reassignments)
 CONTROLLER_HANDLER(list_reassignments)
-CONTROLLER_HANDLER(update_features)
 CONTROLLER_HANDLER_VERSIONED(alter_partition)
 CONTROLLER_HANDLER_VERSIONED(delete_topics)
 CONTROLLER_HANDLER_VERSIONED(elect_leaders)
+CONTROLLER_HANDLER_VERSIONED(update_features)
 
 /* --- LeaderAndIsr: topics whose logs this broker has not yet come with settings that nobody
  * announced --- */

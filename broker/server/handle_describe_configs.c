@@ -237,8 +237,9 @@ static enum err check_types(const struct describe_configs_request *message)
         if (type != RESOURCE_TOPIC && type != RESOURCE_BROKER && type != RESOURCE_BROKER_LOGGER &&
             type != RESOURCE_CLIENT_METRICS)
             return err_note(ERR_INVALID_REQUEST,
-                            "Unexpected resource type UNKNOWN for resource %.*s",
-                            SLICE_ARG(message->resources[i].resource_name));
+                            "This most likely occurs because of a request being malformed by the "
+                            "client library or the message was sent to an incompatible broker. See "
+                            "the broker logs for more details.");
     }
     return ERR_OK;
 }

@@ -15,8 +15,8 @@ enum err topic_name_check(struct slice name)
         return err_note(ERR_INVALID_TOPIC_EXCEPTION,
                         "Topic name is invalid: the empty string is not allowed");
     if (slice_equal_str(name, ".") || slice_equal_str(name, ".."))
-        return err_note(ERR_INVALID_TOPIC_EXCEPTION,
-                        "Topic name is invalid: '.' or '..' is not allowed");
+        return err_note(ERR_INVALID_TOPIC_EXCEPTION, "Topic name is invalid: '%.*s' is not allowed",
+                        SLICE_ARG(name));
     if (name.size > LONGEST_NAME)
         return err_note(
             ERR_INVALID_TOPIC_EXCEPTION,

@@ -149,17 +149,6 @@ static enum err assign_by_count(struct creation *all, struct plan *plan)
     return ERR_OK;
 }
 
-static bool has_duplicate(const struct ids *list)
-{
-    for (int32_t i = 0; i < list->count; i++) {
-        for (int32_t k = 0; k < i; k++) {
-            if (list->ids[k] == list->ids[i])
-                return true;
-        }
-    }
-    return false;
-}
-
 /* Brokers that do not exist are accepted, as by Kafka in ZooKeeper mode. */
 static enum err assign_by_hand(struct creation *all, struct plan *plan)
 {
@@ -176,7 +165,7 @@ static enum err assign_by_hand(struct creation *all, struct plan *plan)
         if (replicas.count != asked->assignments[0].broker_ids_count)
             return err_note(ERR_INVALID_REPLICA_ASSIGNMENT,
                             "All partitions should have the same number of replicas");
-        if (has_duplicate(&replicas))
+        if (ids_has_duplicate(&replicas))
             return err_note(ERR_INVALID_REPLICA_ASSIGNMENT,
                             "Duplicate replica assignment found: partition %" PRId32, partition);
         if (partition < 0 || partition >= count || seen[partition])

@@ -19,12 +19,6 @@ static void set_error(struct removal *all, int32_t index, enum err e)
     all->response->responses[index].error_code = err_wire_code(e);
 }
 
-static void set_message(struct removal *all, int32_t index, enum err e)
-{
-    set_error(all, index, e);
-    all->response->responses[index].error_message = say(all->call->arena, e);
-}
-
 static void fill(struct removal *all, const struct delete_topics_request *request)
 {
     struct arena *arena = all->call->arena;
@@ -52,26 +46,23 @@ static void resolve(struct removal *all, int32_t index)
     struct context *context = &all->controller->context;
     struct delete_topics_response_deletable_topic_result *result = &all->response->responses[index];
     struct topic *topic;
-    if (slice_is_null(result->name)) {
-        topic = context_topic_by_id(context, result->topic_id);
-        if (!topic) {
-            set_error(all, index, ERR_UNKNOWN_TOPIC_ID);
-            return;
-        }
-        result->name = arena_copy(all->call->arena, slice_str(topic->name));
-    } else {
-        if (!uuid_is_zero(result->topic_id)) {
-            set_message(all, index,
-                        err_note(ERR_INVALID_REQUEST,
-                                 "Topic name and topic ID can not both be specified."));
-            return;
-        }
+    if (!slice_is_null(result->name)) {
         topic = context_topic(context, result->name);
         if (!topic) {
             set_error(all, index, ERR_UNKNOWN_TOPIC_OR_PARTITION);
             return;
         }
         result->topic_id = topic->id;
+    } else if (uuid_is_zero(result->topic_id)) { /* neither: as one whose name may not be told */
+        set_error(all, index, ERR_TOPIC_AUTHORIZATION_FAILED);
+        return;
+    } else {
+        topic = context_topic_by_id(context, result->topic_id);
+        if (!topic) {
+            set_error(all, index, ERR_UNKNOWN_TOPIC_ID);
+            return;
+        }
+        result->name = arena_copy(all->call->arena, slice_str(topic->name));
     }
     all->go[index] = true;
     for (int32_t i = 0; i < index; i++) {
@@ -80,6 +71,18 @@ static void resolve(struct removal *all, int32_t index)
             set_error(all, index, ERR_INVALID_REQUEST);
         }
     }
+}
+
+/* One topic by name and id at once: the whole request is refused. */
+static bool has_both(const struct removal *all)
+{
+    for (int32_t i = 0; i < all->response->responses_count; i++) {
+        const struct delete_topics_response_deletable_topic_result *asked =
+            &all->response->responses[i];
+        if (!slice_is_null(asked->name) && !uuid_is_zero(asked->topic_id))
+            return true;
+    }
+    return false;
 }
 
 static enum err write_marks(struct removal *all)
@@ -124,6 +127,8 @@ static enum err event_delete_topics(struct controller *controller, void *context
     else if (!controller->settings.delete_topic_enable)
         refusal = call->api_version < DISABLED_VERSION ? ERR_INVALID_REQUEST
                                                        : ERR_TOPIC_DELETION_DISABLED;
+    else if (has_both(&all))
+        refusal = ERR_INVALID_REQUEST;
     for (int32_t i = 0; !refusal && i < all.response->responses_count; i++)
         resolve(&all, i);
     if (!refusal)

@@ -4,6 +4,9 @@
 
 #include "coordinator/controller/admin.h"
 #include "coordinator/controller/codec.h"
+#include "coordinator/zk/znode.h"
+
+#define IDS_SHOWN 100 /* in a sentence */
 
 struct growth {
     const struct create_partitions_request_create_partitions_topic *asked;
@@ -81,17 +84,6 @@ static const struct assignment *partition_zero(const struct growth *growth)
     return NULL;
 }
 
-static bool has_duplicate(const struct ids *list)
-{
-    for (int32_t i = 0; i < list->count; i++) {
-        for (int32_t k = 0; k < i; k++) {
-            if (list->ids[k] == list->ids[i])
-                return true;
-        }
-    }
-    return false;
-}
-
 /* The first refusal of each kind, in the order of Kafka's questions: unknown brokers of all lists,
  * the number of lists, then list by list. */
 static enum err check_known(struct expansion *all, const struct growth *growth)
@@ -102,7 +94,8 @@ static enum err check_known(struct expansion *all, const struct growth *growth)
     for (int32_t a = 0; a < growth->asked->assignments_count; a++) {
         for (int32_t i = 0; i < growth->asked->assignments[a].broker_ids_count; i++) {
             int32_t id = growth->asked->assignments[a].broker_ids[i];
-            if (context_is_live(&all->controller->context, id) || ids_contains(&unknown, id))
+            if (unknown.count == IDS_SHOWN || context_is_live(&all->controller->context, id) ||
+                ids_contains(&unknown, id))
                 continue;
             text = arena_printf(arena, "%s%s%" PRId32, text, *text ? ", " : "", id);
             ids_add(&unknown, id);
@@ -114,17 +107,25 @@ static enum err check_known(struct expansion *all, const struct growth *growth)
                  : ERR_OK;
 }
 
+static const char *text_of(struct arena *arena, const struct ids *list)
+{
+    const char *text = "";
+    for (int32_t i = 0; i < list->count && i < IDS_SHOWN; i++)
+        text = arena_printf(arena, "%s%s%" PRId32, text, *text ? ", " : "", list->ids[i]);
+    return text;
+}
+
 static enum err check_list(struct expansion *all, const struct ids *replicas, int32_t partition)
 {
     if (replicas->count == 0)
         return err_note(ERR_INVALID_REPLICA_ASSIGNMENT,
                         "Cannot have replication factor of 0 for partition id %" PRId32 ".",
                         partition);
-    if (has_duplicate(replicas))
+    if (ids_has_duplicate(replicas))
         return err_note(ERR_INVALID_REPLICA_ASSIGNMENT,
                         "Duplicate brokers not allowed in replica assignment: %s for partition id "
                         "%" PRId32 ".",
-                        ids_text(all->call->arena, replicas), partition);
+                        text_of(all->call->arena, replicas), partition);
     return ERR_OK;
 }
 
@@ -133,12 +134,14 @@ static enum err check_factors(struct expansion *all, const struct ids *lists, in
 {
     struct arena *arena = all->call->arena;
     const char *partitions = "", *factors = "";
+    int32_t shown = 0;
     for (int32_t i = 0; i < count; i++) {
-        if (lists[i].count == factor)
+        if (lists[i].count == factor || shown++ >= IDS_SHOWN)
             continue;
         partitions =
             arena_printf(arena, "%s%s%" PRId32, partitions, *partitions ? ", " : "", old + i);
-        factors = arena_printf(arena, "%s%s%" PRId32, factors, *factors ? ", " : "", lists[i].count);
+        factors =
+            arena_printf(arena, "%s%s%" PRId32, factors, *factors ? ", " : "", lists[i].count);
     }
     return *partitions
                ? err_note(ERR_INVALID_REPLICA_ASSIGNMENT,
@@ -264,18 +267,28 @@ static struct create_partitions_response *respond(struct expansion *all)
     struct arena *arena = all->call->arena;
     struct create_partitions_response *response = arena_alloc(arena, sizeof *response);
     create_partitions_response_init(response);
-    response->results_count = all->count;
-    response->results =
-        arena_new_array(arena, struct create_partitions_response_create_partitions_topic_result,
-                        (size_t)all->count + 1);
-    all->topics = arena_new_array(arena, struct growth, (size_t)all->count + 1);
-    for (int32_t i = 0; i < all->count; i++) {
-        create_partitions_response_create_partitions_topic_result_init(&response->results[i]);
-        response->results[i].error_message = SLICE_NULL;
-        response->results[i].name = all->request->topics[i].name;
-        all->topics[i] =
-            (struct growth){.asked = &all->request->topics[i], .result = &response->results[i]};
+    int32_t asked = all->request->topics_count > 0 ? all->request->topics_count : 0;
+    response->results = arena_new_array(
+        arena, struct create_partitions_response_create_partitions_topic_result, (size_t)asked + 1);
+    all->topics = arena_new_array(arena, struct growth, (size_t)asked + 1);
+    struct map known = {0};
+    for (int32_t i = 0; i < asked; i++) {
+        struct growth *same = map_get(&known, all->request->topics[i].name);
+        if (same) { /* answered once */
+            same->is_twice = true;
+            continue;
+        }
+        struct growth *growth = &all->topics[all->count];
+        struct create_partitions_response_create_partitions_topic_result *result =
+            &response->results[all->count++];
+        create_partitions_response_create_partitions_topic_result_init(result);
+        result->error_message = SLICE_NULL;
+        result->name = all->request->topics[i].name;
+        *growth = (struct growth){.asked = &all->request->topics[i], .result = result};
+        map_put(&known, result->name, growth);
     }
+    map_done(&known);
+    response->results_count = all->count;
     return response;
 }
 
@@ -284,7 +297,6 @@ static enum err event_create_partitions(struct controller *controller, void *con
 {
     struct call *call = context;
     struct expansion all = {.controller = controller, .call = call, .request = call->request};
-    all.count = all.request->topics_count > 0 ? all.request->topics_count : 0;
     struct create_partitions_response *response = respond(&all);
     enum err e = ERR_OK;
     bool refused = cancelled || !controller->active;
@@ -320,38 +332,73 @@ void controller_create_partitions(struct controller *controller,
 
 /* ---- UpdateFeatures ---- */
 
+enum upgrade_type { UPGRADE = 1, SAFE_DOWNGRADE = 2, UNSAFE_DOWNGRADE = 3 };
+
+/* Nothing is finalised and nothing is supported, so each is refused; why, depends. */
+static enum err judge_feature(const struct update_features_request_feature_update_key *asked,
+                              int16_t api_version)
+{
+    int8_t type = asked->upgrade_type;
+    if (api_version == 0)
+        type = asked->allow_downgrade ? SAFE_DOWNGRADE : UPGRADE;
+    if (asked->feature.size == 0)
+        return err_note(ERR_INVALID_REQUEST, "Feature name can not be empty.");
+    if (type < UPGRADE || type > UNSAFE_DOWNGRADE)
+        return err_note(ERR_INVALID_REQUEST, "Received unknown upgrade type.");
+    if (asked->max_version_level >= 1)
+        return err_note(ERR_INVALID_REQUEST,
+                        "Could not apply finalized feature update because the provided feature is "
+                        "not supported.");
+    if (type != UPGRADE)
+        return err_note(ERR_INVALID_REQUEST,
+                        "Can not delete non-existing finalized feature: '%.*s'",
+                        SLICE_ARG(asked->feature));
+    return err_note(ERR_INVALID_REQUEST,
+                    "Can not provide versionLevel: %d less than 1 without setting the SAFE "
+                    "downgradeType in the request.",
+                    asked->max_version_level);
+}
+
+static void judge_features(const struct call *call, struct update_features_response *response)
+{
+    const struct update_features_request *request = call->request;
+    int32_t count = request->feature_updates_count > 0 ? request->feature_updates_count : 0;
+    struct map known = {0};
+    response->results = arena_new_array(
+        call->arena, struct update_features_response_updatable_feature_result, (size_t)count + 1);
+    for (int32_t i = 0; i < count; i++) {
+        struct update_features_response_updatable_feature_result *result =
+            &response->results[response->results_count];
+        if (map_put(&known, request->feature_updates[i].feature, result))
+            continue; /* answered once */
+        response->results_count++;
+        update_features_response_updatable_feature_result_init(result);
+        enum err e = judge_feature(&request->feature_updates[i], call->api_version);
+        result->feature = request->feature_updates[i].feature;
+        result->error_code = err_wire_code(e);
+        result->error_message = say(call->arena, e);
+    }
+    map_done(&known);
+}
+
 static enum err event_update_features(struct controller *controller, void *context, bool cancelled)
 {
     struct call *call = context;
-    const struct update_features_request *request = call->request;
     struct update_features_response response;
     update_features_response_init(&response);
     response.error_message = SLICE_NULL;
-    int32_t count = request->feature_updates_count > 0 ? request->feature_updates_count : 0;
-    if (cancelled || !controller->active) {
+    if (cancelled || !controller->active)
         response.error_code = err_wire_code(ERR_NOT_CONTROLLER);
-        count = 0;
-    }
-    response.results_count = count;
-    response.results = arena_new_array(
-        call->arena, struct update_features_response_updatable_feature_result, (size_t)count + 1);
-    for (int32_t i = 0; i < count; i++) {
-        struct update_features_response_updatable_feature_result *result = &response.results[i];
-        update_features_response_updatable_feature_result_init(result);
-        result->feature = request->feature_updates[i].feature;
-        result->error_code = err_wire_code(ERR_INVALID_REQUEST);
-        result->error_message = SLICE_LITERAL(
-            "Could not apply finalized feature update because the provided feature is not "
-            "supported.");
-    }
+    else
+        judge_features(call, &response);
     call->done(call->context, &response);
     return ERR_OK;
 }
 
 void controller_update_features(struct controller *controller,
-                                const struct update_features_request *request, struct arena *arena,
-                                controller_done_fn *done, void *context)
+                                const struct update_features_request *request, int16_t api_version,
+                                struct arena *arena, controller_done_fn *done, void *context)
 {
     controller_enqueue(controller, "update-features", event_update_features,
-                       call_new(request, 0, arena, done, context));
+                       call_new(request, api_version, arena, done, context));
 }

@@ -170,8 +170,8 @@ void controller_elect_leaders(struct controller *controller,
                               const struct elect_leaders_request *request, int16_t api_version,
                               struct arena *arena, controller_done_fn *done, void *context);
 void controller_update_features(struct controller *controller,
-                                const struct update_features_request *request, struct arena *arena,
-                                controller_done_fn *done, void *context);
+                                const struct update_features_request *request, int16_t api_version,
+                                struct arena *arena, controller_done_fn *done, void *context);
 void controller_alter_reassignments(struct controller *controller,
                                     const struct alter_partition_reassignments_request *request,
                                     struct arena *arena, controller_done_fn *done, void *context);

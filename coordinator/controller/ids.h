@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "broker/base/arena.h"
 #include "broker/base/mem.h"
@@ -58,6 +59,26 @@ static inline void ids_remove(struct ids *list, int32_t id)
             list->ids[kept++] = list->ids[i];
     }
     list->count = kept;
+}
+
+static inline int ids_compare_two(const void *a, const void *b)
+{
+    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* A client may name as many as fit into a request, so they are sorted. */
+static inline bool ids_has_duplicate(const struct ids *list)
+{
+    struct ids sorted = {0};
+    bool is_twice = false;
+    ids_set(&sorted, list->ids, list->count);
+    if (sorted.count)
+        qsort(sorted.ids, (size_t)sorted.count, sizeof *sorted.ids, ids_compare_two);
+    for (int32_t i = 1; i < sorted.count; i++)
+        is_twice |= sorted.ids[i] == sorted.ids[i - 1];
+    ids_done(&sorted);
+    return is_twice;
 }
 
 static inline struct ids ids_in_arena(struct arena *arena, const struct ids *list)

@@ -61,6 +61,10 @@ const char *znode_delete_topic_path(struct arena *arena, struct slice topic);
 #define ZNODE_LOG_DIR_EVENT_PREFIX "/log_dir_event_notification/log_dir_event_"
 /* /isr_change_notification/isr_change_0000000012 for "isr_change_0000000012". */
 const char *znode_child_path(struct arena *arena, const char *parent, struct slice child);
+/* May this be the path of a znode? ZooKeeper's own clients ask so before they send anything, and
+ * some answers of the JVM broker repeat what they say.
+ * Errors: ERR_MALFORMED with that sentence. */
+MUST_USE enum err znode_path_check(struct arena *arena, const char *parent, struct slice child);
 /* The number behind the last '_' of a sequential node's name; false if there is none. */
 bool znode_sequence_number(struct slice name, int64_t *ret_number);
 

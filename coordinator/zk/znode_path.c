@@ -1,5 +1,6 @@
 /* Where everything stands. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "coordinator/zk/znode.h"
 
@@ -145,4 +146,69 @@ const char *znode_user_client_config_path(struct arena *arena, struct slice user
 {
     struct slice u = entity_name(arena, user), c = entity_name(arena, client);
     return arena_printf(arena, "/config/users/%.*s/clients/%.*s", SLICE_ARG(u), SLICE_ARG(c));
+}
+
+/* ---- What a path may be ---- */
+
+/* UTF-16 as Java counts it: characters that ZooKeeper's clients refuse, by their code points. */
+static bool is_refused(uint32_t c)
+{
+    return (c >= 1 && c <= 0x1f) || (c >= 0x7f && c <= 0x9f) || (c >= 0xd800 && c <= 0xf8ff) ||
+           (c >= 0xfff0 && c <= 0xffff) || c > 0xffff;
+}
+
+/* The code point at `text` and its length in bytes; what is no UTF-8 counts as a byte by itself. */
+static uint32_t code_point(const char *text, size_t *ret_bytes)
+{
+    const uint8_t *b = (const uint8_t *)text;
+    size_t more = b[0] >= 0xf0 ? 3 : b[0] >= 0xe0 ? 2 : b[0] >= 0xc0 ? 1 : 0;
+    uint32_t c = more ? b[0] & (0x3fU >> more) : b[0];
+    for (size_t i = 1; i <= more; i++) {
+        if ((b[i] & 0xc0) != 0x80) {
+            *ret_bytes = 1;
+            return b[0];
+        }
+        c = c << 6 | (b[i] & 0x3f);
+    }
+    *ret_bytes = more + 1;
+    return c;
+}
+
+/* Is `at` the dot that ends a part of one or two dots? The path ends in a NUL of ours. */
+static bool is_relative(const char *at)
+{
+    return at[0] == '.' && (at[1] == '/' || at[1] == 0) &&
+           (at[-1] == '/' || (at[-1] == '.' && at[-2] == '/'));
+}
+
+static const char *refusal(const char *at, uint32_t c)
+{
+    if (c == 0)
+        return "null character not allowed";
+    if (c == '/' && at[-1] == '/')
+        return "empty node name specified";
+    if (is_relative(at))
+        return "relative paths not allowed";
+    return is_refused(c) ? "invalid character" : NULL;
+}
+
+enum err znode_path_check(struct arena *arena, const char *parent, struct slice child)
+{
+    size_t before = strlen(parent) + 1, size = before + child.size, bytes;
+    char *path = arena_alloc(arena, size + 1);
+    memcpy(path, parent, before - 1);
+    path[before - 1] = '/';
+    if (child.size)
+        memcpy(path + before, child.data, child.size);
+    path[size] = 0;
+    if (path[size - 1] == '/')
+        return err_note(ERR_MALFORMED, "Path must not end with / character");
+    int32_t place = (int32_t)before; /* in Java's characters */
+    for (const char *at = path + before; at < path + size; at += bytes, place++) {
+        const char *why = refusal(at, code_point(at, &bytes));
+        if (why)
+            return err_note(ERR_MALFORMED, "Invalid path string \"%s\" caused by %s @%" PRId32,
+                            path, why, place);
+    }
+    return ERR_OK;
 }

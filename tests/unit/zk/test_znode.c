@@ -176,6 +176,28 @@ static void test_names_of_users_are_sanitised_and_back(void **state)
     assert_int_equal(number, 12);
 }
 
+static void assert_refused(struct arena *arena, struct slice child, const char *why)
+{
+    assert_int_equal(znode_path_check(arena, "/brokers/topics", child), ERR_MALFORMED);
+    assert_non_null(strstr(err_sentence(ERR_MALFORMED), why));
+}
+
+static void test_paths_that_the_client_of_zookeeper_refuses_are_refused(void **state)
+{
+    const char *good[] = {"a", "...", ".a", "a.", "a/..b", " ", "a/b", "n\xc3\xa4me", "-"};
+    for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+        assert_int_equal(znode_path_check(*state, "/brokers/topics", slice_str(good[i])), ERR_OK);
+    assert_refused(*state, SLICE_LITERAL(""), "Path must not end with / character");
+    assert_refused(*state, SLICE_LITERAL("a/"), "Path must not end with / character");
+    assert_refused(*state, SLICE_LITERAL("."), "caused by relative paths not allowed @16");
+    assert_refused(*state, SLICE_LITERAL(".."), "caused by relative paths not allowed @17");
+    assert_refused(*state, SLICE_LITERAL("a/./b"), "caused by relative paths not allowed @18");
+    assert_refused(*state, SLICE_LITERAL("a//b"), "caused by empty node name specified @18");
+    assert_refused(*state, slice_of("a\0b", 3), "caused by null character not allowed @17");
+    assert_refused(*state, SLICE_LITERAL("\xc3\xa4\x01"), "caused by invalid character @17");
+    assert_refused(*state, SLICE_LITERAL("\xf0\x9f\x98\x80"), "caused by invalid character @16");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,6 +215,8 @@ int main(void)
             test_lists_and_notifications_round_trip_and_reassign_refuses_log_dirs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_names_of_users_are_sanitised_and_back, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_paths_that_the_client_of_zookeeper_refuses_are_refused,
+                                        setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
