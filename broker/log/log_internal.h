@@ -65,6 +65,7 @@ struct segment {
      */
     _Atomic bool is_unborn;
     bool is_touched; /* written, cut or recovered in this run */
+    _Atomic bool is_tear_told;
     _Atomic bool
         is_end_unsynced; /* finished, and its last entries and exact sizes not yet synced */
 };

@@ -200,6 +200,36 @@ static enum err find_end(struct log *log, int64_t *ret_end)
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
+/* A clean stop promised whole files. Where the newest one ends inside a batch all the same, the
+ * piece is cut off as after any other stop, for what is appended next must follow a whole batch. */
+static enum err cut_torn_end(struct log *log)
+{
+    struct segment *seg = log_active(log);
+    struct segment_scan scan;
+    struct batch_info b;
+    struct slice bytes;
+    int64_t at;
+    enum err e = segment_scan_begin(&scan, seg, 0, seg->size_bytes, false);
+    if (e)
+        return e;
+    while (!(e = segment_scan_next(&scan, &b, &at, &bytes)))
+        ;
+    segment_scan_end(&scan);
+    if (e != ERR_CORRUPT_MESSAGE)
+        return e == ERR_NOT_FOUND ? ERR_OK : e;
+    return segment_is_torn_at(seg, scan.position, seg->size_bytes)
+               ? log_cut_tail(log, seg, scan.position)
+               : ERR_OK; /* the indexes' making finds it again and says no */
+}
+
+/* What speaks of records that went with the torn end. */
+static enum err forget_from(struct log *log, int64_t end)
+{
+    LOCK_SCOPE(&log->lock);
+    log_remove_snapshots(log, end + 1, INT64_MAX);
+    return txn_index_truncate(log_active(log), end);
+}
+
 /* An index that lies about the newest segment is made again, from all of its batches. */
 static enum err find_end_or_rebuild(struct log *log, int64_t *ret_end)
 {
@@ -208,8 +238,12 @@ static enum err find_end_or_rebuild(struct log *log, int64_t *ret_end)
         return e;
     trace_warn("newest segment is read again topic=%s partition=%" PRId32 " reason=\"%s\"",
                log->topic, log->partition, err_sentence(e));
-    e = log_rebuild_indexes(log, log_active(log));
-    return e ? e : find_end(log, ret_end);
+    e = cut_torn_end(log);
+    if (!e)
+        e = log_rebuild_indexes(log, log_active(log));
+    if (!e)
+        e = find_end(log, ret_end);
+    return e ? e : forget_from(log, *ret_end);
 }
 
 static enum err load_clean(struct log *log)

@@ -30,6 +30,9 @@ MUST_USE enum err log_load_txn_indexes(struct log *log, int count);
 /* All three indexes of a segment; the producers' state is lost with it. Log lock. */
 MUST_USE enum err log_rebuild_txn_index(struct log *log, struct segment *seg);
 MUST_USE enum err log_rebuild_indexes(struct log *log, struct segment *seg);
+/* The newest segment holds `valid` bytes of batches, and behind them what the thread's sentence
+ * says: cut it off. */
+MUST_USE enum err log_cut_tail(struct log *log, struct segment *seg, int64_t valid);
 
 /* After a clean stop without any snapshot nothing is read: there were no producers worth it. */
 MUST_USE enum err log_load_producers_clean(struct log *log, int64_t end);

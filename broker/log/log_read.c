@@ -65,6 +65,8 @@ static enum err upper_position(const struct read_view *view, int slot, int64_t u
     }
     struct batch_place place;
     enum err e = segment_seek(seg, upper_offset, size, may_block, &place);
+    if (e)
+        e = segment_step_over_tear(seg, place.position, size, e);
     *ret = place.position;
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
@@ -84,6 +86,8 @@ static enum err find_first(const struct read_view *view, int64_t offset, bool ma
         struct segment *seg = view->list->items[slot];
         int64_t size = slot == view->list->count - 1 ? view->active_size : seg->size_bytes;
         enum err e = segment_seek(seg, offset, size, may_block, ret);
+        if (e)
+            e = segment_step_over_tear(seg, ret->position, size, e);
         if (e != ERR_NOT_FOUND) {
             *ret_slot = slot;
             return e;

@@ -133,7 +133,8 @@ enum err log_rebuild_indexes(struct log *log, struct segment *seg)
     int64_t valid;
     struct recovery_place place = {.next = seg->base_offset, .epoch = NO_LEADER_EPOCH};
     enum err e = walk_segment(log, seg, false, &valid, &place);
-    if (!e && valid < seg->size_bytes)
+    if (!e && valid < seg->size_bytes &&
+        segment_step_over_tear(seg, valid, seg->size_bytes, ERR_CORRUPT_MESSAGE) != ERR_NOT_FOUND)
         return err_wrap(ERR_CORRUPT_MESSAGE, "segment %020" PRId64 " is damaged", seg->base_offset);
     return e ? e : unless_full(segment_finish(seg));
 }
@@ -153,7 +154,7 @@ enum err log_rebuild_txn_index(struct log *log, struct segment *seg)
     return e ? e : segment_finish(seg);
 }
 
-static enum err cut_tail(struct log *log, struct segment *seg, int64_t valid)
+enum err log_cut_tail(struct log *log, struct segment *seg, int64_t valid)
 {
     trace_warn("torn tail cut topic=%s partition=%" PRId32 " segment=%020" PRId64
                " from_bytes=%" PRId64 " to_bytes=%" PRId64 " reason=\"%s\"",
@@ -194,7 +195,7 @@ static enum err recover_segment(struct log *log, int slot, int64_t recovery_poin
                             "damage below the recovery point %" PRId64 " at offset %" PRId64,
                             recovery_point, place->next);
         *ret_is_cut = true;
-        e = cut_tail(log, seg, valid);
+        e = log_cut_tail(log, seg, valid);
     }
     bool is_last = slot == log->list->count - 1 || *ret_is_cut;
     if (!e)

@@ -20,9 +20,18 @@ static const struct index_kind kinds[] = {
     {SEGMENT_TIMEINDEX, TIMEINDEX_ENTRY_SIZE, 8},
 };
 
+/* The segment's records may be of the year 1970, and its only time entry so; an offset entry never
+ * names the segment's first byte. */
+static bool may_be_zero(struct segment *seg, const struct index_kind *kind, int64_t count)
+{
+    int64_t timestamp;
+    return kind->file == SEGMENT_TIMEINDEX && count == 1 &&
+           segment_first_timestamp(seg, &timestamp) == ERR_OK && timestamp == 0;
+}
+
 /* Whole entries, and the last one not below the segment's base. Entries that an index file was
- * grown by and never used are zeros: behind others those cannot be. */
-static bool entries_are_sane(int fd, const struct index_kind *kind)
+ * grown by and never used are zeros. */
+static bool entries_are_sane(struct segment *seg, int fd, const struct index_kind *kind)
 {
     uint8_t last[TIMEINDEX_ENTRY_SIZE];
     struct stat st;
@@ -37,10 +46,12 @@ static bool entries_are_sane(int fd, const struct index_kind *kind)
     bool is_zero = true;
     for (int i = 0; i < kind->entry_size; i++)
         is_zero &= last[i] == 0;
-    return (int32_t)get_be32(last + kind->offset_at) >= 0 && (count == 1 || !is_zero);
+    return (int32_t)get_be32(last + kind->offset_at) >= 0 &&
+           (!is_zero || may_be_zero(seg, kind, count));
 }
 
-/* ret: NULL, or what is wrong. A missing time index is no fault: it counts as empty. */
+/* ret: NULL, or what is wrong. The JVM broker takes a missing time index for an empty one and then
+ * searches whole segments; made again it answers the same, and at once. */
 static enum err look_at_index(struct segment *seg, const struct index_kind *kind, const char **ret)
 {
     char path[PATH_MAX];
@@ -49,11 +60,10 @@ static enum err look_at_index(struct segment *seg, const struct index_kind *kind
     if (fd < 0 && errno != ENOENT)
         return err_note_errno("open %s", path);
     if (fd < 0) {
-        if (kind->file == SEGMENT_INDEX)
-            *ret = "missing";
+        *ret = "missing";
         return ERR_OK;
     }
-    if (!entries_are_sane(fd, kind))
+    if (!entries_are_sane(seg, fd, kind))
         *ret = "damaged";
     file_ops->close(fd);
     return ERR_OK;

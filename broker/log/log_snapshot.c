@@ -123,6 +123,8 @@ static enum err replay_segment(struct log *log, struct segment *seg, int64_t fro
     struct batch_place place;
     enum err e = segment_seek(seg, from, seg->size_bytes, true, &place);
     if (e)
+        e = segment_step_over_tear(seg, place.position, seg->size_bytes, e);
+    if (e)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     struct segment_scan scan;
     struct batch_info b;
@@ -134,6 +136,8 @@ static enum err replay_segment(struct log *log, struct segment *seg, int64_t fro
         log_feed_producers(&log->producers, &b, bytes);
         lock_release(&log->view);
     }
+    if (e)
+        e = segment_step_over_tear(seg, scan.position, seg->size_bytes, e);
     segment_scan_end(&scan);
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }

@@ -14,6 +14,8 @@ static enum err search_segment(struct segment *seg, int64_t size, int64_t from_o
     enum err e = segment_seek(seg, from_offset, size, true, &place);
     *ret_found = false;
     if (e)
+        e = segment_step_over_tear(seg, place.position, size, e);
+    if (e)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     struct segment_scan scan;
     struct batch_info b;
@@ -25,6 +27,8 @@ static enum err search_segment(struct segment *seg, int64_t size, int64_t from_o
             continue;
         e = log_record_at_time(bytes, timestamp_ms, start_offset, ret, ret_found);
     }
+    if (e)
+        e = segment_step_over_tear(seg, scan.position, size, e);
     segment_scan_end(&scan);
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }

@@ -203,6 +203,7 @@ static enum err walk(struct segment *seg, struct log_file *file, int64_t offset,
     while (position < size) {
         struct batch_info b;
         enum err e = segment_head(seg, file, position, size, may_block, &b);
+        ret->position = position;
         if (e)
             return e;
         if (b.last_offset >= offset) {

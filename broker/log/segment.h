@@ -21,7 +21,8 @@ MUST_USE enum err segment_head(struct segment *seg, struct log_file *file, int64
                                int64_t size, bool may_block, struct batch_info *ret);
 
 /* The first batch whose last offset is at or above `offset`, within the first `size` bytes.
- * ERR_NOT_FOUND if there is none; position of ret is `size` then. */
+ * ERR_NOT_FOUND if there is none; position of ret is `size` then.
+ * ERR_CORRUPT_MESSAGE: no batch begins at the position of ret. */
 MUST_USE enum err segment_seek(struct segment *seg, int64_t offset, int64_t size, bool may_block,
                                struct batch_place *ret);
 
@@ -62,6 +63,15 @@ MUST_USE enum err index_trim(struct segment *seg,
                              struct index *index); /* write, cut to the exact size */
 MUST_USE enum err index_sync(struct segment *seg, struct index *index);
 int32_t index_count(const struct index *index); /* 0 while unknown */
+
+/* --- segment_tear.c --- */
+/* At `position` begins what is longer than the segment of `size` bytes: a batch whose end is gone.
+ */
+bool segment_is_torn_at(struct segment *seg, int64_t position, int64_t size);
+/* What a reader makes of `e`, which its walk met at `position`: ERR_NOT_FOUND where that is the
+ * torn end of a segment that is not the newest, else `e`. No lock of the log held. */
+MUST_USE enum err segment_step_over_tear(struct segment *seg, int64_t position, int64_t size,
+                                         enum err e);
 
 /* --- txn_index.c --- */
 /* The log's lock for all; the view lock guards the entries. */

@@ -18,8 +18,7 @@ static void listen(enum trace_level level, const char *line, void *context)
         snprintf(said + strlen(said), sizeof said - strlen(said), "%s\n", line);
 }
 
-/* A log of several segments: 40 batches of 3 records, cleanly stopped or killed after a flush of
- * what is below `flushed`. */
+/* A log of several segments: 60 batches of 3 records, cleanly stopped or killed. */
 static void make_log(struct fixture *f, bool is_clean)
 {
     f->config.segment_bytes = 6000;
@@ -173,6 +172,172 @@ test_an_index_of_the_newest_segment_that_points_behind_its_end_is_made_again(voi
     assert_whole(f, 195);
 }
 
+static void
+test_a_newest_segment_that_ends_inside_a_batch_after_a_clean_stop_is_cut_there(void **state)
+{
+    struct fixture *f = *state;
+    f->config.segment_bytes = 100000;
+    fixture_start(f);
+    append_many(fixture_log(f, "orders", 0), 60, 3, 100);
+    fixture_stop(f);
+    file_cut(f, FIRST ".log", file_size(f, FIRST ".log") - 10);
+    trace_set_sink(listen, NULL);
+    said[0] = 0;
+    fixture_start(f);
+    assert_whole(f, 177);
+    assert_non_null(strstr(said, "torn tail cut topic=orders partition=0"));
+    assert_non_null(strstr(said, "topic=orders partition=0 end=177 recovery_point=180"));
+    assert_false(file_exists(f, "orders-0/00000000000000000180.snapshot"));
+    append_many(fixture_find(f, "orders", 0), 1, 3, 100);
+    assert_whole(f, 180);
+    fixture_restart(f);
+    assert_whole(f, 180);
+}
+
+static void test_a_piece_too_short_to_name_its_length_is_cut_after_a_clean_stop(void **state)
+{
+    struct fixture *f = *state;
+    f->config.segment_bytes = 100000;
+    fixture_start(f);
+    append_many(fixture_log(f, "orders", 0), 2, 3, 10);
+    fixture_stop(f);
+    file_append_bytes(f, FIRST ".log", "\0\0\0", 3);
+    fixture_start(f);
+    assert_whole(f, 6);
+}
+
+/* Behind zeros there may be anything: they are no batch that was torn. */
+static void
+test_zeros_behind_the_last_batch_after_a_clean_stop_take_the_replica_offline(void **state)
+{
+    struct fixture *f = *state;
+    static const char zeros[200];
+    make_log(f, true);
+    struct buf name = {0};
+    int64_t base = 0, last = 0;
+    for (; base < 180; base++) {
+        char path[64];
+        snprintf(path, sizeof path, "orders-0/%020d.log", (int)base);
+        last = file_exists(f, path) ? base : last;
+    }
+    buf_printf(&name, "orders-0/%020d.log", (int)last);
+    char path[64];
+    snprintf(path, sizeof path, "%.*s", (int)name.size, (const char *)name.data);
+    buf_done(&name);
+    file_append_bytes(f, path, zeros, sizeof zeros);
+    fixture_start(f);
+    assert_offline(f);
+}
+
+static int count_said(const char *words)
+{
+    int count = 0;
+    for (const char *at = said; (at = strstr(at, words)); at++)
+        count++;
+    return count;
+}
+
+/* The offset of the first batch that a read from `offset` gives. */
+static int64_t read_from(struct log *log, int64_t offset)
+{
+    struct log_slice slice;
+    assert_err(log_read(log, offset, log_end_offset(log), 1 << 20, true, true, &slice), ERR_OK);
+    assert_non_null(slice.file);
+    log_file_unref(slice.file);
+    return slice.first_offset;
+}
+
+static void test_readers_step_over_the_torn_end_of_an_old_segment(void **state)
+{
+    struct fixture *f = *state;
+    struct timestamp_offset found;
+    make_log(f, true);
+    int64_t next = 1;
+    for (char path[64]; next < 180; next++) {
+        snprintf(path, sizeof path, "orders-0/%020d.log", (int)next);
+        if (file_exists(f, path))
+            break;
+    }
+    file_cut(f, FIRST ".log", file_size(f, FIRST ".log") - 10);
+    fixture_start(f);
+    struct log *log = fixture_find(f, "orders", 0);
+    assert_int_equal(log_end_offset(log), 180);
+    int64_t hole = next - 3; /* the records of the torn batch */
+    assert_int_equal(read_from(log, hole - 1), hole - 3);
+    assert_int_equal(read_from(log, hole), next);
+    assert_int_equal(read_from(log, hole + 2), next);
+    assert_int_equal(check_readable(log, next, 180), 180 - next);
+    assert_err(log_offset_for_timestamp(log, 1, &found), ERR_OK);
+    assert_int_equal(found.offset, 0);
+    struct log_slice slice;
+    assert_err(log_read(log, hole, hole + 1, 1 << 20, true, true, &slice), ERR_OK);
+    assert_null(slice.file); /* nobody may see the next segment yet */
+    log_file_unref(slice.file);
+    assert_int_equal(count_said("segment ends inside a batch"), 1);
+}
+
+static void test_a_search_by_time_steps_over_the_torn_end_of_an_old_segment(void **state)
+{
+    struct fixture *f = *state;
+    struct timestamp_offset found;
+    f->config.segment_bytes = 1000;
+    fixture_start(f);
+    struct log *log = fixture_log(f, "orders", 0);
+    for (int i = 0; i < 30; i++)
+        assert_err(
+            append(log, &(struct batch_spec){.value_size = 100, .timestamp = 5000 + i}, NULL),
+            ERR_OK);
+    int64_t next = log->list->items[1]->base_offset;
+    fixture_stop(f);
+    file_cut(f, FIRST ".log", file_size(f, FIRST ".log") - 10);
+    fixture_start(f);
+    log = fixture_find(f, "orders", 0);
+    assert_err(log_offset_for_timestamp(log, 5000 + next - 1, &found), ERR_OK);
+    assert_int_equal(found.offset, next);
+}
+
+/* Each old segment loses or has its time index zeroed: the answer stays. */
+static void check_times_are_made_again(struct fixture *f, bool with_zeros)
+{
+    struct timestamp_offset found;
+    f->config.segment_bytes = 1000;
+    fixture_start(f);
+    struct log *log = fixture_log(f, "orders", 0);
+    for (int i = 0; i < 30; i++)
+        assert_err(
+            append(log, &(struct batch_spec){.value_size = 100, .timestamp = 5000 + i}, NULL),
+            ERR_OK);
+    fixture_stop(f);
+    for (int i = 0; i < 30; i++) {
+        char path[64], zeros[600] = {0};
+        snprintf(path, sizeof path, "orders-0/%020d.timeindex", i);
+        if (!file_exists(f, path))
+            continue;
+        if (with_zeros)
+            file_put(f, path, zeros, (size_t)file_size(f, path), 0);
+        else
+            file_remove(f, path);
+    }
+    fixture_start(f);
+    for (int i = 0; i < 30; i++) {
+        assert_err(log_offset_for_timestamp(fixture_find(f, "orders", 0), 5000 + i, &found),
+                   ERR_OK);
+        assert_int_equal(found.offset, i);
+    }
+}
+
+static void test_missing_time_indexes_are_made_again(void **state)
+{
+    check_times_are_made_again(*state, false);
+}
+
+/* Even where the one entry of a segment's end is all there is. */
+static void test_time_indexes_of_zeros_are_made_again(void **state)
+{
+    ((struct fixture *)*state)->config.index_interval_bytes = 1 << 20;
+    check_times_are_made_again(*state, true);
+}
+
 /* Two aborted transactions in the first segment; ends as `is_clean` says. */
 static void make_aborts(struct fixture *f, bool is_clean)
 {
@@ -316,6 +481,13 @@ int main(void)
         T(test_a_damaged_time_index_of_an_old_segment_is_made_again),
         T(test_an_index_grown_by_zeros_is_made_again),
         T(test_an_index_of_the_newest_segment_that_points_behind_its_end_is_made_again),
+        T(test_a_newest_segment_that_ends_inside_a_batch_after_a_clean_stop_is_cut_there),
+        T(test_a_piece_too_short_to_name_its_length_is_cut_after_a_clean_stop),
+        T(test_zeros_behind_the_last_batch_after_a_clean_stop_take_the_replica_offline),
+        T(test_readers_step_over_the_torn_end_of_an_old_segment),
+        T(test_a_search_by_time_steps_over_the_torn_end_of_an_old_segment),
+        T(test_missing_time_indexes_are_made_again),
+        T(test_time_indexes_of_zeros_are_made_again),
         T(test_aborted_transactions_are_known_without_the_disk_after_any_stop),
         T(test_a_damaged_transaction_index_is_made_again),
         T(test_a_damaged_epoch_checkpoint_takes_the_replica_offline),
