@@ -90,7 +90,7 @@ def password(session):
     return out
 
 
-def end_session(znodes, port, broker_id):
+def end_session(znodes, port, broker_id, host="127.0.0.1"):
     """Closes a broker's session from outside: its ephemeral znodes are gone, and it learns that the session expired.
 
     Connecting and closing travel together, as the owner takes its session back the moment that it loses its connection; where it
@@ -101,7 +101,7 @@ def end_session(znodes, port, broker_id):
     close = struct.pack(">ii", 1, -11)
 
     def is_ended():
-        with contextlib.closing(socket.create_connection(("127.0.0.1", port), 10)) as sock, contextlib.suppress(ConnectionError):
+        with contextlib.closing(socket.create_connection((host, port), 10)) as sock, contextlib.suppress(ConnectionError):
             sock.sendall(struct.pack(">i", len(connect)) + connect + struct.pack(">i", len(close)) + close)
             while sock.recv(4096):                   # it closes, sometimes before it sent its answers
                 pass

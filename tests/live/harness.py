@@ -316,9 +316,9 @@ def exchange(sock, request):
     return exact(sock, struct.unpack(">i", exact(sock, 4))[0])
 
 
-def metadata(port, timeout=5):
+def metadata(port, timeout=5, host="127.0.0.1"):
     """Metadata version 1 of no topic, by hand: (controller id, broker ids). Kafka clients cache; this does not."""
-    with contextlib.closing(socket.create_connection(("127.0.0.1", port), timeout)) as sock:
+    with contextlib.closing(socket.create_connection((host, port), timeout)) as sock:
         answer = exchange(sock, struct.pack(">hhih4si", 3, 1, 7, 4, b"test", 0))
     at, ids = 8, []
     for _ in range(struct.unpack_from(">i", answer, 4)[0]):

@@ -1,0 +1,108 @@
+"""What was sent, acknowledged and seen, and whether the log that is left agrees: lost, doubled, reordered, phantom and damaged records.
+
+A record says who made it, its number among those its producer sent to this partition, and the checksum of the rest of it. Here it is a
+token, producer and number in one integer. Topics are neither compacted nor transactional nor shortened, so that the records of a
+partition have the offsets 0, 1, 2, … without a gap, and a list of tokens is a log.
+"""
+import array
+import random
+import zlib
+
+NUMBERS = 1 << 40                                    # a token is producer * NUMBERS + number
+SHOWN = 5                                            # examples of one kind in a report
+
+
+def make(producer, number, rng=random):
+    payload = rng.randbytes(rng.randrange(20, 400))
+    return b"%d:%d:%08x:" % (producer, number, zlib.crc32(payload, producer * 31 + number) & 0xFFFFFFFF) + payload
+
+
+def token_of(value):
+    """None for what no producer of ours made, or what is not as it made it."""
+    try:
+        producer, number, checksum, payload = value.split(b":", 3)
+        producer, number = int(producer), int(number)
+        if int(checksum, 16) == zlib.crc32(payload, producer * 31 + number) & 0xFFFFFFFF:
+            return producer * NUMBERS + number
+    except (ValueError, AttributeError):
+        pass
+    return None
+
+
+def text(token):
+    return "%d:%d" % divmod(token, NUMBERS)
+
+
+class Sent:
+    """What one producer sent to one partition: the number of records, and the offset each was acknowledged with."""
+    PENDING, REFUSED = -1, -2
+
+    def __init__(self):
+        self.offsets = array.array("q")
+
+    def next(self):
+        self.offsets.append(self.PENDING)
+        return len(self.offsets) - 1
+
+
+class Seen:
+    """What one consumer read of one partition, from offset 0 on."""
+
+    def __init__(self, who, place):
+        self.who, self.place = who, place
+        self.tokens = array.array("q")
+        self.wrong = []
+
+    def add(self, offset, value):
+        token = token_of(value)
+        if token is None:
+            self.wrong.append("damaged: %s read %r at offset %d of %s-%d" % (self.who, value[:60], offset, *self.place))
+            token = -1
+        if offset != len(self.tokens):
+            if len(self.wrong) < SHOWN:
+                self.wrong.append("skipped: %s read offset %d of %s-%d after %d" % (self.who, offset, *self.place, len(self.tokens) - 1))
+            if offset < len(self.tokens):            # read again: what it reads now has to be what it read then
+                if self.tokens[offset] != token:
+                    self.wrong.append("phantom: %s read %s, later %s at offset %d of %s-%d" % (
+                        self.who, text(self.tokens[offset]), text(token), offset, *self.place))
+                return
+            self.tokens.extend([-1] * (offset - len(self.tokens)))
+        self.tokens.append(token)
+
+
+def judge(place, sent, log, seen):
+    """Sentences about all that is wrong with one partition. sent: {producer: Sent}; log: the Seen of it at the end; seen: the others."""
+    where = "%s-%d" % place
+    found = {}
+
+    def wrong(kind, sentence):
+        found.setdefault(kind, []).append(sentence)
+    places, last = {}, {}
+    for offset, token in enumerate(log.tokens):
+        if token < 0:
+            continue
+        producer, number = divmod(token, NUMBERS)
+        if producer not in sent or number >= len(sent[producer].offsets):
+            wrong("made up", "%s at offset %d was never sent" % (text(token), offset))
+        elif token in places:
+            wrong("doubled", "%s at offsets %d and %d" % (text(token), places[token], offset))
+        elif number < last.get(producer, -1):
+            wrong("reordered", "%s at offset %d after %d:%d" % (text(token), offset, producer, last[producer]))
+        places.setdefault(token, offset)
+        last[producer] = max(number, last.get(producer, -1))
+    for producer, stream in sent.items():
+        for number, offset in enumerate(stream.offsets):
+            token = producer * NUMBERS + number
+            if offset < 0:
+                continue
+            if token not in places:
+                wrong("lost", "%s, acknowledged at offset %d" % (text(token), offset))
+            elif places[token] != offset and "doubled" not in found:
+                wrong("moved", "%s, acknowledged at offset %d, is at %d" % (text(token), offset, places[token]))
+    for reader in seen:
+        for offset, token in enumerate(reader.tokens):
+            if token >= 0 and (offset >= len(log.tokens) or log.tokens[offset] != token):
+                now = text(log.tokens[offset]) if offset < len(log.tokens) else "nothing"
+                wrong("phantom", "%s read %s at offset %d, where there is %s" % (reader.who, text(token), offset, now))
+    report = ["%s: %s: %d, e.g. %s" % (where, kind, len(all_of), "; ".join(all_of[:SHOWN])) for kind, all_of in found.items()]
+    return report + [sentence for reader in [log, *seen] for sentence in reader.wrong]

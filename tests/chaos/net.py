@@ -1,0 +1,142 @@
+"""A network of our own: every broker and every ZooKeeper server in a network namespace, joined by veth to a bridge beside which we live.
+
+enter() moves the whole test into new process, mount and network namespaces first, so nothing of it can be left behind or be in another's
+way: when its first process ends, the kernel ends every other and takes the links and mounts with them. Neighbours are permanent entries;
+a packet is lost, silently and in one direction only, by giving its sender a MAC address for the receiver that nobody has, and it is late
+by giving it the address of the relay (relay.py).
+"""
+import contextlib
+import ctypes
+import fcntl
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+
+CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET = 0x00020000, 0x20000000, 0x40000000
+PR_SET_PDEATHSIG = 1
+SIOCETHTOOL = 0x8946
+OFFLOADS = (0x17, 0x1F, 0x24)                        # ETHTOOL_STXCSUM, _STSO, _SGSO: what the relay sees must be whole packets
+PREFIX = "10.77.0."
+OURS, RELAY, NOBODY = 254, 253, 0xFFFF               # the last bytes of addresses
+
+
+def run(*command):
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
+    if done.returncode:
+        raise AssertionError("%s: %s" % (" ".join(map(str, command)), done.stderr.strip()))
+
+
+def enter():
+    """Returns in the first process of the new namespaces; the old process passes signals on, and ends as that one ends."""
+    if os.geteuid():
+        print("skipped: network namespaces need root")
+        sys.exit(77)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET):
+        print("skipped: no namespaces: %s" % os.strerror(ctypes.get_errno()))
+        sys.exit(77)
+    sys.stdout.flush()
+    child = os.fork()
+    if child:
+        sys.exit(_stand_before(child))
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    run("mount", "--make-rprivate", "/")
+    run("mount", "-t", "proc", "proc", "/proc")
+    os.makedirs("/run/netns", exist_ok=True)
+    run("mount", "-t", "tmpfs", "tmpfs", "/run/netns")
+
+
+def _stand_before(child):
+    def pass_on(number, _frame):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, number)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, pass_on)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+
+
+def mac(number):
+    return "02:00:00:00:%02x:%02x" % (number >> 8, number & 255)
+
+
+def address(number):
+    return PREFIX + str(number)
+
+
+def _no_offloads(device):
+    with contextlib.closing(socket.socket()) as sock:
+        for command in OFFLOADS:
+            value = ctypes.create_string_buffer(struct.pack("II", command, 0))
+            request = struct.pack("16sP", device.encode(), ctypes.addressof(value))
+            with contextlib.suppress(OSError):       # what it does not know it does not do
+                fcntl.ioctl(sock, SIOCETHTOOL, request)
+
+
+class Net:
+    """Hosts by name. Faults nest: a pair is whole again when the last of its faults was lifted."""
+
+    def __init__(self, hosts):
+        self.hosts = dict(hosts)                     # name: the last byte of its address
+        self.faults = {}                             # (from, to): a list of "lost" and "late"
+        self.unplugged = {}                          # name: how often
+        for command in ("link set lo up", "link add br0 address %s type bridge" % mac(OURS), "link set br0 up",
+                        "addr add %s/24 dev br0" % address(OURS)):
+            run("ip", *command.split())
+        self._port("relay", "relay0", RELAY)
+        run("ip", "link", "set", "relay0", "up")
+        for name, number in self.hosts.items():
+            run("ip", "netns", "add", name)
+            self._port("to-" + name, "eth0", number)
+            run("ip", "link", "set", "eth0", "netns", name)
+            for command in ("addr add %s/24 dev eth0" % address(number), "link set eth0 up", "link set lo up"):
+                run("ip", "-n", name, *command.split())
+        for name in self.hosts:
+            for number in [*self.hosts.values(), OURS]:
+                if number != self.hosts[name]:
+                    self._neighbour(name, number, number)
+            run("ip", "neigh", "replace", address(self.hosts[name]), "lladdr", mac(self.hosts[name]), "dev", "br0", "nud", "permanent")
+
+    @staticmethod
+    def _port(ours, theirs, number):
+        run("ip", "link", "add", ours, "type", "veth", "peer", "name", theirs, "address", mac(number))
+        _no_offloads(ours)
+        _no_offloads(theirs)
+        run("ip", "link", "set", ours, "master", "br0", "up")
+
+    def address(self, name):
+        return address(self.hosts[name])
+
+    def within(self, name):
+        """What a command begins with to run on this host."""
+        return ["nsenter", "--net=/run/netns/" + name]
+
+    def _neighbour(self, name, number, at):
+        run("ip", "-n", name, "neigh", "replace", address(number), "lladdr", mac(at), "dev", "eth0", "nud", "permanent")
+
+    def _apply(self, pair):
+        faults, number = self.faults.get(pair, []), self.hosts[pair[1]]
+        self._neighbour(pair[0], number, NOBODY if "lost" in faults else RELAY if "late" in faults else number)
+
+    def begin(self, kind, pairs):
+        """From now on packets from the first to the second of each pair are "lost" or "late"."""
+        for pair in pairs:
+            self.faults.setdefault(pair, []).append(kind)
+            self._apply(pair)
+
+    def end(self, kind, pairs):
+        for pair in pairs:
+            self.faults[pair].remove(kind)
+            self._apply(pair)
+
+    def unplug(self, name):
+        self.unplugged[name] = self.unplugged.get(name, 0) + 1
+        run("ip", "link", "set", "to-" + name, "down")
+
+    def plug(self, name):
+        self.unplugged[name] -= 1
+        if not self.unplugged[name]:
+            run("ip", "link", "set", "to-" + name, "up")

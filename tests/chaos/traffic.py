@@ -1,0 +1,122 @@
+"""The clients of a chaos run: producers that never give a record up, and consumers that read every partition as far as they may."""
+import functools
+import random
+import threading
+import time
+
+import checker
+import harness
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+QUICK = {"reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 200, "retry.backoff.ms": 50, "socket.timeout.ms": 4000,
+         "socket.connection.setup.timeout.ms": 2000, "topic.metadata.refresh.fast.interval.ms": 50,
+         "topic.metadata.refresh.interval.ms": 2000, "log_level": 0}
+
+
+class Writer(threading.Thread):
+    """Sends so many records a second, to places drawn at random. acknowledged counts; refused holds what was answered with an error."""
+
+    def __init__(self, number, bootstrap, places, rate, seed, **settings):
+        super().__init__(daemon=True)
+        self.number, self.places, self.rate, self.rng = number, places, rate, random.Random(seed)
+        self.sent = {place: checker.Sent() for place in places}
+        self.acknowledged, self.refused, self.longest = 0, [], 0.0
+        self.stopping = threading.Event()
+        base = {"bootstrap.servers": bootstrap, "acks": "all", "enable.idempotence": True, "linger.ms": 5, "message.timeout.ms": 0,
+                "queue.buffering.max.messages": 20000, "request.timeout.ms": 4000, **QUICK}
+        base.update(settings)
+        self.producer = Producer(base)
+        self.last = time.monotonic()
+        self.start()
+
+    def _delivered(self, stream, number, error, message):
+        if error:
+            stream.offsets[number] = stream.REFUSED
+            self.refused.append("%d:%d to %s-%d: %s" % (self.number, number, message.topic(), message.partition(), error))
+            return
+        stream.offsets[number] = message.offset()
+        self.acknowledged += 1
+        now = time.monotonic()
+        self.longest, self.last = max(self.longest, now - self.last), now
+
+    def run(self):
+        due = time.monotonic()
+        while not self.stopping.is_set():
+            if time.monotonic() < due:
+                self.producer.poll(0.005)
+                continue
+            due = max(due + 1 / self.rate, time.monotonic() - 0.2)
+            place = self.rng.choice(self.places)
+            stream = self.sent[place]
+            number = stream.next()
+            value = checker.make(self.number, number, self.rng)
+            while not self.stopping.is_set():
+                try:
+                    self.producer.produce(place[0], value, partition=place[1],
+                                          on_delivery=functools.partial(self._delivered, stream, number))
+                    break
+                except BufferError:                  # it waits for a leader
+                    self.producer.poll(0.05)
+                except KafkaException as e:
+                    self.refused.append("%d:%d to %s-%d: %s" % (self.number, number, *place, e))
+                    stream.offsets[number] = stream.REFUSED
+                    self.producer.poll(0.05)
+                    break
+            else:
+                stream.offsets.pop()                 # it was never handed over
+
+    def finish(self, seconds):
+        self.stopping.set()
+        self.join(10)
+        left = self.producer.flush(seconds)
+        assert left == 0, "producer %d: %d records are neither acknowledged nor refused %d s after all faults ended: %s" % (
+            self.number, left, seconds, self.left())
+
+    def left(self):
+        found = {"%s-%d" % place: sum(o == checker.Sent.PENDING for o in stream.offsets) for place, stream in self.sent.items()}
+        return {place: count for place, count in found.items() if count}
+
+
+class Reader(threading.Thread):
+    """Reads every place from offset 0 on."""
+
+    def __init__(self, who, bootstrap, places, **settings):
+        super().__init__(daemon=True)
+        self.seen = {place: checker.Seen(who, place) for place in places}
+        self.wrong = []
+        self.stopping = threading.Event()
+        base = {"bootstrap.servers": bootstrap, "group.id": "nobody", "enable.auto.commit": False, "auto.offset.reset": "error",
+                "isolation.level": "read_uncommitted", "fetch.wait.max.ms": 100, "check.crcs": True, **QUICK}
+        base.update(settings)
+        self.consumer = Consumer(base)
+        self.consumer.assign([TopicPartition(topic, partition, 0) for topic, partition in places])
+        self.start()
+
+    def run(self):
+        while not self.stopping.is_set():
+            for message in self.consumer.consume(1000, 0.1):
+                error = message.error()
+                if not error:
+                    self.seen[message.topic(), message.partition()].add(message.offset(), message.value())
+                elif error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError._LOG_TRUNCATION, KafkaError._BAD_MSG):
+                    self.wrong.append("a reader of %s-%d was told: %s" % (message.topic(), message.partition(), error))
+        self.consumer.close()
+
+    def wait_for(self, ends, seconds):
+        def behind():
+            return ["%s-%d: %d of %d" % (*place, len(self.seen[place].tokens), end) for place, end in ends.items()
+                    if len(self.seen[place].tokens) < end]
+        try:
+            harness.wait_for("", lambda: not behind(), seconds)
+        except AssertionError:
+            raise AssertionError("a reader is behind %d s after the last record: %s; %s" % (seconds, behind()[:5], self.wrong[:3]))
+
+    def ends(self, seconds=30):
+        """The high watermark of every place."""
+        def ask(place):
+            return self.consumer.get_watermark_offsets(TopicPartition(*place), timeout=5)
+        return {place: harness.wait_for("the offsets of %s-%d" % place, lambda: ask(place), seconds)[1] for place in self.seen}
+
+    def finish(self):
+        self.stopping.set()
+        self.join(10)
