@@ -52,7 +52,7 @@ wish_for(struct alter *all, struct partition *partition,
             return e;
     } else if (!partition || !partition_is_reassigning(partition)) {
         return err_note(ERR_NO_REASSIGNMENT_IN_PROGRESS,
-                        "No reassignment is in progress for this partition.");
+                        "No partition reassignment is in progress.");
     }
     if (!partition || partition->topic->deleting)
         return err_note(ERR_UNKNOWN_TOPIC_OR_PARTITION, "The partition does not exist.");

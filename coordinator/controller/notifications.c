@@ -5,7 +5,7 @@
 
 #include "broker/base/trace.h"
 #include "coordinator/controller/codec.h"
-#include "coordinator/controller/controller_internal.h"
+#include "coordinator/controller/reassignment.h"
 
 #define ISR_ROOT     "/isr_change_notification"
 #define LOG_DIR_ROOT "/log_dir_event_notification"
@@ -91,7 +91,8 @@ enum err event_isr_notification(struct controller *controller, void *context, bo
         batch_update_partition(controller, changed.items[i]);
     batch_send(controller);
     delete_notes(wave, ISR_ROOT, list);
-    return wave_run(wave);
+    e = wave_run(wave);
+    return e ? e : reassignments_finish_ready(controller, &changed);
 }
 
 /* ---- Log directories ---- */

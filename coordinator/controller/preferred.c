@@ -254,6 +254,22 @@ static void poll_refuse(struct poll *poll, enum err e)
     }
 }
 
+/* What became of a partition that was to be elected; the sentence is Kafka's. */
+static void poll_take(struct poll *poll, size_t index, enum err e)
+{
+    const struct partition *partition = poll->partitions.items[index];
+    struct elect_leaders_response_partition_result *result = poll->results[index];
+    const char *strategy = poll->request->election_type == TYPE_UNCLEAN
+                               ? "OfflinePartitionLeaderElectionStrategy(true)"
+                               : "PreferredReplicaPartitionLeaderElectionStrategy";
+    result->error_code = err_wire_code(e);
+    if (e)
+        result->error_message = slice_str(
+            arena_printf(poll->call->arena,
+                         "Failed to elect leader for partition %s-%" PRId32 " under strategy %s",
+                         partition->topic->name, partition->id, strategy));
+}
+
 /* The result that was elected as the index-th, or any other: counted through the topics. */
 static void election_is_late(void *response, int32_t index)
 {
@@ -316,7 +332,7 @@ static enum err event_elect_leaders(struct controller *controller, void *context
                                                                        : ELECT_PREFERRED,
                            errors);
         for (size_t i = 0; !e && i < poll.partitions.count; i++)
-            poll.results[i]->error_code = err_wire_code(errors[i]);
+            poll_take(&poll, i, errors[i]);
         if (e) {
             poll_refuse(&poll, err_ends_event(e) ? ERR_NOT_CONTROLLER : ERR_UNKNOWN_SERVER_ERROR);
         } else {

@@ -350,11 +350,14 @@ enum err reassignments_finish_ready(struct controller *controller,
                                     const struct partition_list *partitions)
 {
     PARTITION_LIST ready = {0};
+    struct map seen = {0};
     for (size_t i = 0; i < partitions->count; i++) {
         struct partition *partition = partitions->items[i];
-        if (partition_is_reassigning(partition) && target_is_in_sync(partition))
+        if (partition_is_reassigning(partition) && target_is_in_sync(partition) &&
+            !map_put(&seen, MAP_KEY(partition), partition))
             partition_list_add(&ready, partition);
     }
+    map_done(&seen);
     return finish(controller, &ready);
 }
 

@@ -17,7 +17,7 @@ MUST_USE enum err reassignments_begin(struct controller *controller,
 /* Go on with these from wherever they are. */
 MUST_USE enum err reassignments_advance(struct controller *controller,
                                         const struct partition_list *partitions);
-/* The ISR of these has changed: finish those whose target is in sync. */
+/* The ISR of these has changed: finish those whose target is in sync. One may be named twice. */
 MUST_USE enum err reassignments_finish_ready(struct controller *controller,
                                              const struct partition_list *partitions);
 /* All that run (broker NULL, after a fail-over), or those with a target on a broker that came. */

@@ -1,51 +1,10 @@
 /* Proves reassignments (KIP-455) phase by phase: what is written to ZooKeeper and what is sent to
  * brokers, in which order and with which epochs (zookeeper-and-controller.md §4.4). */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <cmocka.h>
+#include "fixture.h"
 
-#include "broker/base/trace.h"
-#include "tests/sim/history.h"
-#include "tests/sim/requests.h"
-
-#define SETTLE_MS 5000
-#define TOPIC_ID  "J0GsD6mVTPOcHmCHdsOQnQ"
 #define PLAN      "/admin/reassign_partitions"
 #define MANY      2000
 #define SWEEP_MAX 400
-#define IDS(...)  (const int32_t[]){__VA_ARGS__}, sizeof((int32_t[]){__VA_ARGS__}) / sizeof(int32_t)
-
-static void put_topic(struct world *world, const char *assignment)
-{
-    world_topic(world, SLICE_LITERAL("orders"));
-    OWNED_MEM char *text =
-        mem_printf("{\"version\":3,\"topic_id\":\"" TOPIC_ID "\",\"partitions\":%s,"
-                   "\"adding_replicas\":{},\"removing_replicas\":{}}",
-                   assignment);
-    zk_memory_put(world->zk, "/brokers/topics/orders", text);
-    world_settle(world, SETTLE_MS);
-}
-
-/* Broker 0 is the controller and has no replica. */
-static struct world *cluster(int32_t brokers, const char *assignment)
-{
-    struct world *world = world_new(7, brokers);
-    for (int32_t i = 0; i < brokers; i++) {
-        world_start(world, i);
-        world_settle(world, SETTLE_MS);
-    }
-    put_topic(world, assignment);
-    assert_int_equal(world_controller(world)->id, 0);
-    history_begin(world);
-    return world;
-}
-
-static void finish(struct world *world)
-{
-    assert_string_equal(world->complaint, "");
-    world_free(world);
-}
 
 static void reassign(struct world *world, const int32_t *ids, size_t count, enum err expected)
 {
@@ -61,30 +20,6 @@ static void cancel(struct world *world, enum err expected)
     assert_true(world_reassign(world, "orders", 0, NULL, -1, &answer));
     world_settle(world, 0);
     assert_int_equal(answer.error, err_wire_code(expected));
-}
-
-static void set_isr(struct world *world, const int32_t *isr, size_t count)
-{
-    assert_int_equal(world_set_isr(world, "orders", 0, isr, (int32_t)count), 0);
-}
-
-static void stop(struct world *world, int32_t id)
-{
-    world_crash(world, id);
-    world_expire(world, id);
-    world_settle(world, SETTLE_MS);
-}
-
-static void start(struct world *world, int32_t id)
-{
-    world_start(world, id);
-    world_settle(world, SETTLE_MS);
-}
-
-static void expect(struct world *world, const char *history)
-{
-    assert_string_equal(history_text(world), history);
-    history_begin(world);
 }
 
 static bool topic_says(struct world *world, const char *json)
