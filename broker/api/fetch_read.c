@@ -98,8 +98,9 @@ static enum err note_follower(struct fetch_part *part)
         return ERR_OK;
     part->is_noted = true;
     return replica_manager_follower_fetched(
-        part->wait->request->broker->replica_manager, part->partition, part->wait->replica_id,
-        part->asked->fetch_offset, part->result.limit_offset, part->asked->log_start_offset);
+        part->wait->request->broker->replica_manager, part->partition, part->result.leader_epoch,
+        part->wait->replica_id, part->asked->fetch_offset, part->result.limit_offset,
+        part->asked->log_start_offset);
 }
 
 static enum err read_part(struct fetch_part *part, int64_t left_bytes, bool at_least_one,

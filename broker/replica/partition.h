@@ -122,6 +122,7 @@ struct partition_read_result {
     int64_t high_watermark, last_stable_offset, log_start_offset; /* -1 on error */
     int64_t
         limit_offset; /* before which was read: for a follower, the log end before the reading */
+    int32_t leader_epoch; /* at which the reader was let in */
     struct log_slice slice;
     struct aborted_txn *aborted; /* read_committed */
     int32_t aborted_count;
@@ -160,10 +161,11 @@ MUST_USE enum err partition_deleted_state(struct partition *partition, int64_t o
                                           int64_t *ret_low_watermark);
 
 /* Follower state (part of a fetch by replica_id): remember how far it is; moves the high watermark.
- */
-enum err partition_follower_fetched(struct partition *partition, int32_t replica_id,
-                                    int64_t fetch_offset, int64_t leader_end_offset,
-                                    int64_t log_start_offset);
+ * leader_epoch: the one in which partition_read() found the offset to be ours too. Errors:
+ * NOT_LEADER_OR_FOLLOWER; FENCED_LEADER_EPOCH, it has gone by; UNKNOWN_LEADER_EPOCH, no replica. */
+enum err partition_follower_fetched(struct partition *partition, int32_t leader_epoch,
+                                    int32_t replica_id, int64_t fetch_offset,
+                                    int64_t leader_end_offset, int64_t log_start_offset);
 
 /* --- waiting --- */
 /* Fetch: told at each move of what its reader may see, and when leadership is lost. Stays until

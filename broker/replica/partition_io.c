@@ -124,7 +124,7 @@ static bool is_replica(const struct partition *partition, int32_t broker_id)
 
 /* Who may read here, in the order of the JVM's checks. */
 static enum err check_reader(struct partition *partition, const struct partition_read *read,
-                             struct log **ret_log)
+                             struct log **ret_log, int32_t *ret_leader_epoch)
 {
     LOCK_SCOPE(&partition->lock);
     if (partition->role == ROLE_OFFLINE)
@@ -139,6 +139,7 @@ static enum err check_reader(struct partition *partition, const struct partition
         return read->current_leader_epoch >= 0 ? ERR_UNKNOWN_LEADER_EPOCH
                                                : ERR_NOT_LEADER_OR_FOLLOWER;
     *ret_log = partition->log;
+    *ret_leader_epoch = partition->leader_epoch;
     return ERR_OK;
 }
 
@@ -184,7 +185,7 @@ enum err partition_read(struct partition *partition, const struct partition_read
     *ret = (struct partition_read_result){
         .high_watermark = -1, .last_stable_offset = -1, .log_start_offset = -1};
     struct log *log = NULL;
-    enum err e = check_reader(partition, read, &log);
+    enum err e = check_reader(partition, read, &log, &ret->leader_epoch);
     if (!e)
         e = check_divergence(log, read, ret);
     if (e)
@@ -238,13 +239,15 @@ static void note_caught_up(struct remote_replica *remote, int64_t fetch_offset,
         remote->last_fetch_leader_end = leader_end_offset;
 }
 
-enum err partition_follower_fetched(struct partition *partition, int32_t replica_id,
-                                    int64_t fetch_offset, int64_t leader_end_offset,
-                                    int64_t log_start_offset)
+enum err partition_follower_fetched(struct partition *partition, int32_t leader_epoch,
+                                    int32_t replica_id, int64_t fetch_offset,
+                                    int64_t leader_end_offset, int64_t log_start_offset)
 {
     LOCK_SCOPE(&partition->lock);
     if (partition->role != ROLE_LEADER)
         return ERR_NOT_LEADER_OR_FOLLOWER;
+    if (partition->leader_epoch != leader_epoch) /* another leader may have cut what it has */
+        return ERR_FENCED_LEADER_EPOCH;
     int64_t now_ms = clock_mono_ms(partition->clock);
     for (int32_t i = 0; i < partition->remotes_count; i++) {
         struct remote_replica *remote = &partition->remotes[i];

@@ -119,7 +119,10 @@ struct isr_change *partition_expand_isr(struct partition *partition, int32_t rep
 struct isr_change *partition_shrink_isr(struct partition *partition)
 {
     LOCK_SCOPE(&partition->lock);
-    if (partition->role != ROLE_LEADER || partition->is_isr_pending || partition->isr_count <= 1)
+    if (partition->role != ROLE_LEADER)
+        return NULL;
+    partition_advance_high_watermark(partition);
+    if (partition->is_isr_pending || partition->isr_count <= 1)
         return NULL;
     int64_t now_ms = clock_mono_ms(partition->clock);
     int32_t *isr = mem_new_array(int32_t, (size_t)partition->isr_count);
@@ -167,12 +170,19 @@ static bool is_answer_for(const struct partition *partition, const struct isr_ch
            partition->partition_epoch == change->partition_epoch;
 }
 
+bool partition_isr_wants(struct partition *partition, const struct isr_change *change)
+{
+    LOCK_SCOPE(&partition->lock);
+    return is_answer_for(partition, change);
+}
+
 static bool settle_error(struct partition *partition, enum err e)
 {
     switch (e) {
     case ERR_OPERATION_NOT_ATTEMPTED:
     case ERR_INELIGIBLE_REPLICA:
         partition->is_isr_pending = false; /* nothing has changed; another wish may follow */
+        partition_advance_high_watermark(partition);
         return false;
     case ERR_UNKNOWN_TOPIC_OR_PARTITION:
     case ERR_UNKNOWN_TOPIC_ID:

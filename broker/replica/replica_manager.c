@@ -31,12 +31,12 @@ void replica_manager_set_fetchers(struct replica_manager *manager, struct replic
 }
 
 enum err replica_manager_follower_fetched(struct replica_manager *manager,
-                                          struct partition *partition, int32_t replica_id,
-                                          int64_t fetch_offset, int64_t leader_end_offset,
-                                          int64_t log_start_offset)
+                                          struct partition *partition, int32_t leader_epoch,
+                                          int32_t replica_id, int64_t fetch_offset,
+                                          int64_t leader_end_offset, int64_t log_start_offset)
 {
-    enum err e = partition_follower_fetched(partition, replica_id, fetch_offset, leader_end_offset,
-                                            log_start_offset);
+    enum err e = partition_follower_fetched(partition, leader_epoch, replica_id, fetch_offset,
+                                            leader_end_offset, log_start_offset);
     struct isr_change *change = e ? NULL : partition_expand_isr(partition, replica_id);
     if (change && manager->options.isr_changed)
         manager->options.isr_changed(manager->options.context, change);

@@ -49,9 +49,9 @@ void replica_manager_set_fetchers(struct replica_manager *manager,
  * leader_end_offset: it has everything before. It may join the ISR by that. Errors: those of
  * partition_follower_fetched. Threads: any. */
 enum err replica_manager_follower_fetched(struct replica_manager *manager,
-                                          struct partition *partition, int32_t replica_id,
-                                          int64_t fetch_offset, int64_t leader_end_offset,
-                                          int64_t log_start_offset);
+                                          struct partition *partition, int32_t leader_epoch,
+                                          int32_t replica_id, int64_t fetch_offset,
+                                          int64_t leader_end_offset, int64_t log_start_offset);
 
 /* A reference that the caller gives back with partition_unref, or NULL. */
 struct partition *replica_manager_get(struct replica_manager *manager, struct slice topic,

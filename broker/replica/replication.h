@@ -78,8 +78,13 @@ void isr_change_free(struct isr_change *change);
 /* The ISR with this replica, if it has caught up and may join, and no change is under way; else
  * NULL. The change is under way from then on. */
 struct isr_change *partition_expand_isr(struct partition *partition, int32_t replica_id);
-/* The ISR without those that lag; NULL if none does. */
+/* The ISR without those that lag; NULL if none does. Sets the high watermark free of replicas out
+ * of the ISR that lag by now. */
 struct isr_change *partition_shrink_isr(struct partition *partition);
+
+/* Whether an answer to it would still count. False once a LeaderAndIsr has come in between: it must
+ * not be sent, as it might stand in the way of the next wish. */
+bool partition_isr_wants(struct partition *partition, const struct isr_change *change);
 
 /* What the controller made of it. */
 struct isr_answer {

@@ -207,8 +207,22 @@ static void ask_locally(struct controller *controller, struct controller_ask *as
                                controller_ask_answered, ask);
 }
 
+/* A LeaderAndIsr has overtaken them; two wishes for one partition would get each other's answers.
+ */
+static void drop_overtaken(struct isr_sender *sender)
+{
+    list_for_each (&sender->waiting, node) {
+        struct isr_change *change = list_entry(node, struct isr_change, node);
+        if (partition_isr_wants(change->partition, change))
+            continue;
+        list_remove(node);
+        isr_change_free(change);
+    }
+}
+
 static void send_waiting(struct isr_sender *sender)
 {
+    drop_overtaken(sender);
     if (sender->under_way || list_is_empty(&sender->waiting) || timer_is_set(&sender->retry_timer))
         return;
     struct isr_request *all = mem_new(struct isr_request);

@@ -110,8 +110,8 @@ struct partition *replicated_topic(struct api *api, const char *topic, int32_t i
 
 void follower_at(struct partition *partition, int32_t broker_id, int64_t offset)
 {
-    assert_err(partition_follower_fetched(partition, broker_id, offset,
-                                          log_end_offset(partition_log(partition)), 0),
+    assert_err(partition_follower_fetched(partition, partition_leader_epoch(partition), broker_id,
+                                          offset, log_end_offset(partition_log(partition)), 0),
                ERR_OK);
 }
 

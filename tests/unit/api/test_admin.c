@@ -115,10 +115,10 @@ static void test_a_deletion_waits_until_live_replicas_have_followed(void **state
     struct fake_call *call = delete_records(api, &(struct deletion){"t", 0, 4}, 1);
     assert_false(fake_is_over(call));
     assert_int_equal(log_start_offset(partition_log(p)), 4); /* here it is done */
-    assert_err(partition_follower_fetched(p, 2, 6, 6, 4), ERR_OK);
+    assert_err(partition_follower_fetched(p, partition_leader_epoch(p), 2, 6, 6, 4), ERR_OK);
     fake_settle(api->loop);
     assert_false(fake_is_over(call)); /* all of them, in the ISR or not */
-    assert_err(partition_follower_fetched(p, 3, 6, 6, 5), ERR_OK);
+    assert_err(partition_follower_fetched(p, partition_leader_epoch(p), 3, 6, 6, 5), ERR_OK);
     fake_settle(api->loop);
     assert_code(deleted(call)->error_code, ERR_OK);
     assert_int_equal(deleted(call)->low_watermark, 4);
@@ -132,7 +132,7 @@ static void test_a_deletion_times_out_with_what_was_known_and_stays(void **state
     append_to(p, 6);
     append_to(q, 6);
     follower_at(p, 2, 6);
-    assert_err(partition_follower_fetched(p, 3, 6, 6, 1), ERR_OK);
+    assert_err(partition_follower_fetched(p, partition_leader_epoch(p), 3, 6, 6, 1), ERR_OK);
     const struct deletion both[] = {{"t", 0, 4}, {"q", 0, 2}};
     struct fake_call *call = delete_records(api, both, 2);
     fake_advance(api->loop, 999);

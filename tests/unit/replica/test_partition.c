@@ -9,8 +9,8 @@
 
 static void be_at(struct partition *partition, int32_t broker_id, int64_t offset)
 {
-    assert_err(partition_follower_fetched(partition, broker_id, offset,
-                                          log_end_offset(partition_log(partition)), 0),
+    assert_err(partition_follower_fetched(partition, partition_leader_epoch(partition), broker_id,
+                                          offset, log_end_offset(partition_log(partition)), 0),
                ERR_OK);
 }
 
@@ -412,7 +412,8 @@ static void test_a_stranger_is_no_follower(void **state)
     assert_err(read_at(r, p, read, &got), ERR_UNKNOWN_LEADER_EPOCH);
     read.replica_id = SELF;
     assert_err(read_at(r, p, read, &got), ERR_UNKNOWN_LEADER_EPOCH);
-    assert_err(partition_follower_fetched(p, 9, 0, 0, 0), ERR_UNKNOWN_LEADER_EPOCH);
+    assert_err(partition_follower_fetched(p, partition_leader_epoch(p), 9, 0, 0, 0),
+               ERR_UNKNOWN_LEADER_EPOCH);
     partition_unref(p);
 }
 
@@ -474,7 +475,7 @@ static void test_records_are_deleted_up_to_the_high_watermark_at_most(void **sta
     assert_int_equal(to, 3);
     assert_int_equal(low, 0); /* number 2 has them still */
     assert_err(partition_deleted_state(p, 3, &low), ERR_AGAIN);
-    assert_err(partition_follower_fetched(p, 2, 5, 10, 3), ERR_OK);
+    assert_err(partition_follower_fetched(p, partition_leader_epoch(p), 2, 5, 10, 3), ERR_OK);
     assert_err(partition_deleted_state(p, 3, &low), ERR_OK);
     assert_int_equal(low, 3);
     assert_err(partition_delete_records(p, 1, &to, &low), ERR_OK); /* never back */

@@ -1,0 +1,564 @@
+/* The ISR of a partition that is led here (KIP-497): who may join, who must leave, what the
+ * controller's answers make of it, and for whom the high watermark waits meanwhile
+ * (storage-and-replication §13, traps 47 to 50). */
+#include "replica_fixture.h"
+
+#include "broker/replica/replication.h"
+
+#define LAG_MS 10000
+
+struct isr_world {
+    struct replicas *r;
+    struct live_brokers *live;
+    struct partition_host host;
+    struct partition *p;
+};
+
+static int setup(void **state)
+{
+    struct isr_world *w = mem_new(struct isr_world);
+    w->r = replicas_new();
+    w->live = live_brokers_new();
+    live_brokers_set(w->live, (int32_t[]){1, 2, 3}, 3);
+    w->host.live_brokers = w->live;
+    atomic_store(&w->host.replica_lag_max_ms, LAG_MS);
+    *state = w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct isr_world *w = *state;
+    partition_unref(w->p);
+    live_brokers_free(w->live);
+    replicas_free(w->r);
+    free(w);
+    return 0;
+}
+
+static struct role_spec role_of(int32_t leader_epoch, int32_t in_sync)
+{
+    return (struct role_spec){.leader_epoch = leader_epoch,
+                              .partition_epoch = leader_epoch * 10,
+                              .id = id_of(1),
+                              .replicas = {1, 2, 3},
+                              .replicas_count = 3,
+                              .isr = {1, 2, 3},
+                              .isr_count = in_sync};
+}
+
+/* Lead, with the first `in_sync` of the replicas 1, 2, 3 in the ISR. */
+static struct partition *lead(struct isr_world *w, int32_t leader_epoch, int32_t in_sync)
+{
+    struct role_spec spec = role_of(leader_epoch, in_sync);
+    partition_unref(w->p);
+    w->p = take_role(w->r, &spec);
+    partition_set_host(w->p, &w->host);
+    return w->p;
+}
+
+static int64_t end_of(struct partition *p)
+{
+    return log_end_offset(partition_log(p));
+}
+
+static void be_at(struct partition *p, int32_t broker_id, int64_t offset)
+{
+    assert_err(
+        partition_follower_fetched(p, partition_leader_epoch(p), broker_id, offset, end_of(p), 0),
+        ERR_OK);
+}
+
+static void pass(struct isr_world *w, int64_t ms)
+{
+    clock_manual_advance_ms(&w->r->logs->clock, ms);
+}
+
+static void assert_isr(const struct isr_change *change, const int32_t *ids, int32_t count)
+{
+    assert_non_null(change);
+    assert_int_equal(change->isr_count, count);
+    for (int32_t i = 0; i < count; i++)
+        assert_int_equal(change->isr[i], ids[i]);
+}
+#define assert_wishes(change, ...)                                                                 \
+    assert_isr(change, (int32_t[]){__VA_ARGS__},                                                   \
+               (int32_t)(sizeof((int32_t[]){__VA_ARGS__}) / sizeof(int32_t)))
+
+static void assert_counts(struct partition *p, int32_t committed, int32_t maximal)
+{
+    struct isr_view view = partition_isr_view(p);
+    assert_int_equal(view.committed_count, committed);
+    assert_int_equal(view.maximal_count, maximal);
+}
+
+/* The controller's yes: the ISR as wished, and the next partition epoch. */
+static void grant(struct partition *p, struct isr_change *change)
+{
+    struct isr_answer answer = {.leader = SELF,
+                                .leader_epoch = change->leader_epoch,
+                                .partition_epoch = change->partition_epoch + 1,
+                                .isr = change->isr,
+                                .isr_count = change->isr_count};
+    assert_false(partition_isr_answered(p, change, &answer));
+    isr_change_free(change);
+}
+
+static bool refuse(struct partition *p, const struct isr_change *change, enum err e)
+{
+    struct isr_answer answer = {.error = e};
+    return partition_isr_answered(p, change, &answer);
+}
+
+static struct isr_change *expand(struct partition *p, int32_t id)
+{
+    struct isr_change *change = partition_expand_isr(p, id);
+    assert_non_null(change);
+    return change;
+}
+
+/* --- joining --- */
+
+static void test_a_replica_joins_once_it_has_what_is_committed(void **state)
+{
+    struct partition *p = lead(*state, 1, 1);
+    append_to(p, 10);
+    be_at(p, 2, 9);
+    assert_null(partition_expand_isr(p, 2));
+    be_at(p, 2, 10);
+    struct isr_change *change = expand(p, 2);
+    assert_wishes(change, 1, 2);
+    assert_int_equal(change->leader_epoch, 1);
+    assert_int_equal(change->partition_epoch, 10);
+    assert_true(uuid_equal(change->topic_id, id_of(1)));
+    grant(p, change);
+    assert_counts(p, 2, 2);
+    assert_null(partition_expand_isr(p, 2)); /* it is in */
+    assert_null(partition_expand_isr(p, 7)); /* no replica */
+}
+
+/* It may lack the records that an earlier leader had committed. */
+static void test_a_replica_joins_only_with_all_of_the_earlier_epochs(void **state)
+{
+    struct isr_world *w = *state;
+    w->r->min_insync_replicas = 2; /* the watermark stands at 0 */
+    struct partition *p = lead(w, 1, 1);
+    append_to(p, 10);
+    lead(w, 2, 1);
+    be_at(p, 2, 7);
+    assert_null(partition_expand_isr(p, 2));
+    be_at(p, 2, 10);
+    struct isr_change *change = expand(p, 2);
+    grant(p, change);
+    assert_int_equal(partition_high_watermark(p), 10);
+}
+
+static void test_a_replica_that_is_not_alive_does_not_join(void **state)
+{
+    struct isr_world *w = *state;
+    struct partition *p = lead(w, 1, 1);
+    live_brokers_set(w->live, (int32_t[]){1, 3}, 2);
+    be_at(p, 2, 0);
+    assert_null(partition_expand_isr(p, 2));
+    live_brokers_set(w->live, (int32_t[]){1, 2, 3}, 3);
+    isr_change_free(expand(p, 2));
+}
+
+static void test_one_change_is_under_way_at_a_time(void **state)
+{
+    struct isr_world *w = *state;
+    struct partition *p = lead(w, 1, 2);
+    append_to(p, 5);
+    be_at(p, 2, 5);
+    be_at(p, 3, 5);
+    struct isr_change *change = expand(p, 3);
+    assert_null(partition_expand_isr(p, 3));
+    append_to(p, 5);
+    pass(w, LAG_MS + 1);
+    assert_null(partition_shrink_isr(p));
+    grant(p, change);
+    assert_non_null(change = partition_shrink_isr(p)); /* both lag */
+    assert_wishes(change, 1);
+    be_at(p, 3, 10);
+    assert_null(partition_expand_isr(p, 3));
+    isr_change_free(change);
+}
+
+/* Trap 50. */
+static void test_a_joining_replica_holds_the_watermark_however_slow_it_is(void **state)
+{
+    struct isr_world *w = *state;
+    struct partition *p = lead(w, 1, 1);
+    be_at(p, 2, 0);
+    struct isr_change *change = expand(p, 2);
+    assert_counts(p, 1, 2);
+    pass(w, 10 * LAG_MS);
+    live_brokers_set(w->live, (int32_t[]){1}, 1);
+    append_to(p, 5); /* the controller may have agreed by now */
+    assert_int_equal(partition_high_watermark(p), 0);
+    assert_err(partition_ack_state(p, 5), ERR_AGAIN);
+    be_at(p, 2, 3);
+    assert_int_equal(partition_high_watermark(p), 3);
+    grant(p, change);
+    assert_int_equal(partition_high_watermark(p), 3);
+    be_at(p, 2, 5);
+    assert_err(partition_ack_state(p, 5), ERR_OK);
+}
+
+static void test_a_joining_replica_does_not_count_towards_min_isr_before_it_is_in(void **state)
+{
+    struct isr_world *w = *state;
+    w->r->min_insync_replicas = 2;
+    struct partition *p = lead(w, 1, 1);
+    be_at(p, 2, 0);
+    struct isr_change *change = expand(p, 2);
+    assert_err(try_append_to(p, ACKS_ALL, &(struct batch_spec){0}), ERR_NOT_ENOUGH_REPLICAS);
+    assert_int_equal(end_of(p), 0);
+    grant(p, change);
+    assert_err(try_append_to(p, ACKS_ALL, &(struct batch_spec){0}), ERR_OK);
+}
+
+/* --- leaving --- */
+
+static void test_a_replica_that_lags_too_long_leaves(void **state)
+{
+    struct isr_world *w = *state;
+    struct partition *p = lead(w, 1, 3);
+    append_to(p, 5);
+    be_at(p, 2, 5);
+    be_at(p, 3, 4);
+    pass(w, LAG_MS);
+    assert_null(partition_shrink_isr(p));
+    pass(w, 1);
+    struct isr_change *change = partition_shrink_isr(p);
+    assert_wishes(change, 1, 2);
+    assert_counts(p, 3, 3);
+    assert_int_equal(partition_high_watermark(p), 4); /* it may be in still */
+    grant(p, change);
+    assert_counts(p, 2, 2);
+    assert_int_equal(partition_high_watermark(p), 5);
+}
+
+static void test_a_replica_that_has_everything_never_leaves(void **state)
+{
+    struct isr_world *w = *state;
+    struct partition *p = lead(w, 1, 2);
+    append_to(p, 5);
+    be_at(p, 2, 5);
+    pass(w, 1000 * LAG_MS); /* nothing is written, and it says nothing */
+    assert_null(partition_shrink_isr(p));
+}
+
+static void test_a_replica_that_is_always_one_batch_behind_stays(void **state)
+{
+    struct isr_world *w = *state;
+    struct partition *p = lead(w, 1, 2);
+    for (int i = 1; i <= 8; i++) {
+        append_to(p, 1);
+        pass(w, LAG_MS / 2);
+        be_at(p, 2, i - 1);
+        assert_null(partition_shrink_isr(p));
+    }
+}
+
+static void test_a_replica_that_fetches_and_falls_behind_leaves(void **state)
+{
+    struct isr_world *w = *state;
+    struct partition *p = lead(w, 1, 2);
+    for (int i = 0; i < 4; i++) {
+        append_to(p, 10);
+        pass(w, LAG_MS / 4);
+        be_at(p, 2, i); /* busy, and ever farther */
+    }
+    pass(w, LAG_MS / 4);
+    struct isr_change *change = partition_shrink_isr(p);
+    assert_wishes(change, 1);
+    isr_change_free(change);
+}
+
+static void test_the_leader_alone_stays(void **state)
+{
+    struct isr_world *w = *state;
+    struct partition *p = lead(w, 1, 1);
+    append_to(p, 5);
+    pass(w, 10 * LAG_MS);
+    assert_null(partition_shrink_isr(p));
+}
+
+static void test_those_in_sync_have_their_time_from_the_election_on(void **state)
+{
+    struct isr_world *w = *state;
+    struct partition *p = lead(w, 1, 2);
+    append_to(p, 5);
+    pass(w, 10 * LAG_MS);
+    lead(w, 2, 2);
+    pass(w, LAG_MS);
+    assert_null(partition_shrink_isr(p));
+    pass(w, 1);
+    struct isr_change *change = partition_shrink_isr(p);
+    assert_wishes(change, 1);
+    isr_change_free(change);
+}
+
+/* --- the watermark --- */
+
+/* Trap 47. */
+static void test_what_was_sent_to_a_follower_is_not_what_it_has(void **state)
+{
+    struct isr_world *w = *state;
+    struct partition *p = lead(w, 1, 2);
+    append_to(p, 10);
+    struct partition_read read = {.fetch_offset = 0,
+                                  .max_bytes = 1 << 20,
+                                  .current_leader_epoch = 1,
+                                  .last_fetched_epoch = -1,
+                                  .replica_id = 2,
+                                  .may_block = true};
+    struct partition_read_result got;
+    assert_err(partition_read(p, &read, w->r->arena, &got), ERR_OK);
+    assert_true(got.slice.size_bytes > 0);
+    log_file_unref(got.slice.file);
+    be_at(p, 2, 0); /* the fetch that took them */
+    assert_int_equal(partition_high_watermark(p), 0);
+    be_at(p, 2, 10);
+    assert_int_equal(partition_high_watermark(p), 10);
+}
+
+/* Trap 48. */
+static void test_below_min_isr_nothing_is_committed_until_enough_are_back(void **state)
+{
+    struct isr_world *w = *state;
+    w->r->min_insync_replicas = 2;
+    struct partition *p = lead(w, 1, 2);
+    append_to(p, 5);
+    be_at(p, 2, 5);
+    append_to(p, 5);
+    pass(w, LAG_MS + 1);
+    grant(p, partition_shrink_isr(p));
+    assert_int_equal(partition_high_watermark(p), 5);
+    append_to(p, 5); /* acks=1 */
+    assert_int_equal(partition_high_watermark(p), 5);
+    be_at(p, 2, 15);
+    assert_int_equal(partition_high_watermark(p), 5);
+    grant(p, expand(p, 2));
+    assert_int_equal(partition_high_watermark(p), 15);
+}
+
+/* Trap 49. */
+static void test_a_caught_up_replica_holds_the_watermark_only_while_it_is_alive(void **state)
+{
+    struct isr_world *w = *state;
+    struct partition *p = lead(w, 1, 1);
+    be_at(p, 2, 0);
+    append_to(p, 5);
+    assert_int_equal(partition_high_watermark(p), 0);
+    live_brokers_set(w->live, (int32_t[]){1, 3}, 2);
+    append_to(p, 1);
+    assert_int_equal(partition_high_watermark(p), 6);
+}
+
+/* Nobody appends or fetches any more, and a producer waits for acks=all. */
+static void test_the_look_for_laggards_sets_the_watermark_free_too(void **state)
+{
+    struct isr_world *w = *state;
+    struct partition *p = lead(w, 1, 1);
+    be_at(p, 2, 0);
+    append_to(p, 5);
+    assert_int_equal(partition_high_watermark(p), 0);
+    pass(w, LAG_MS + 1);
+    assert_null(partition_shrink_isr(p));
+    assert_int_equal(partition_high_watermark(p), 5);
+}
+
+/* What it asked for was checked against an epoch that has gone by: its records may be others. */
+static void test_a_position_of_an_earlier_epoch_does_not_count(void **state)
+{
+    struct isr_world *w = *state;
+    struct partition *p = lead(w, 1, 2);
+    append_to(p, 10);
+    lead(w, 3, 2);
+    assert_err(partition_follower_fetched(p, 1, 2, 10, 10, 0), ERR_FENCED_LEADER_EPOCH);
+    assert_int_equal(partition_high_watermark(p), 0);
+    assert_err(partition_follower_fetched(p, 3, 2, 10, 10, 0), ERR_OK);
+    assert_int_equal(partition_high_watermark(p), 10);
+}
+
+/* --- the controller's answers --- */
+
+static struct isr_change *joining(struct isr_world *w)
+{
+    struct partition *p = lead(w, 1, 1);
+    append_to(p, 5);
+    be_at(p, 2, 5);
+    return expand(p, 2);
+}
+
+static void test_a_change_that_was_not_attempted_may_be_wished_again(void **state)
+{
+    static const enum err errors[] = {ERR_OPERATION_NOT_ATTEMPTED, ERR_INELIGIBLE_REPLICA};
+    struct isr_world *w = *state;
+    struct isr_change *change = joining(w);
+    for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+        assert_false(refuse(w->p, change, errors[i]));
+        assert_counts(w->p, 1, 1);
+        isr_change_free(change);
+        be_at(w->p, 2, 5);
+        change = expand(w->p, 2);
+    }
+    isr_change_free(change);
+}
+
+static void test_whoever_may_not_join_holds_the_watermark_no_longer(void **state)
+{
+    struct isr_world *w = *state;
+    struct isr_change *change = joining(w);
+    append_to(w->p, 5);
+    live_brokers_set(w->live, (int32_t[]){1, 3}, 2);
+    assert_int_equal(partition_high_watermark(w->p), 5);
+    assert_false(refuse(w->p, change, ERR_INELIGIBLE_REPLICA));
+    assert_int_equal(partition_high_watermark(w->p), 10);
+    isr_change_free(change);
+}
+
+static void test_a_change_that_is_refused_stays_under_way_until_leader_and_isr(void **state)
+{
+    static const enum err errors[] = {
+        ERR_UNKNOWN_TOPIC_OR_PARTITION, ERR_UNKNOWN_TOPIC_ID, ERR_FENCED_LEADER_EPOCH,
+        ERR_INVALID_UPDATE_VERSION,     ERR_INVALID_REQUEST,  ERR_NEW_LEADER_ELECTED};
+    struct isr_world *w = *state;
+    struct isr_change *change = joining(w);
+    for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+        assert_false(refuse(w->p, change, errors[i]));
+        assert_counts(w->p, 1, 2); /* it may have happened nevertheless */
+        be_at(w->p, 2, 5);
+        assert_null(partition_expand_isr(w->p, 2));
+    }
+    isr_change_free(change);
+    lead(w, 2, 1);
+    assert_counts(w->p, 1, 1);
+    be_at(w->p, 2, 5);
+    isr_change_free(expand(w->p, 2));
+}
+
+static void test_any_other_error_sends_the_change_again(void **state)
+{
+    static const enum err errors[] = {ERR_UNKNOWN_SERVER_ERROR, ERR_REQUEST_TIMED_OUT,
+                                      ERR_NOT_CONTROLLER, ERR_CLUSTER_AUTHORIZATION_FAILED};
+    struct isr_world *w = *state;
+    struct isr_change *change = joining(w);
+    for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+        assert_true(refuse(w->p, change, errors[i]));
+        assert_counts(w->p, 1, 2);
+    }
+    grant(w->p, change);
+    assert_counts(w->p, 2, 2);
+}
+
+static void test_the_controllers_isr_counts_not_the_one_that_was_wished(void **state)
+{
+    struct isr_world *w = *state;
+    struct isr_change *change = joining(w);
+    struct isr_answer answer = {.leader = SELF,
+                                .leader_epoch = 1,
+                                .partition_epoch = 12,
+                                .isr = (int32_t[]){1, 2, 3},
+                                .isr_count = 3};
+    assert_false(partition_isr_answered(w->p, change, &answer));
+    assert_counts(w->p, 3, 3);
+    assert_int_equal(partition_isr_view(w->p).partition_epoch, 12);
+    isr_change_free(change);
+}
+
+static void test_answers_of_another_leader_epoch_or_an_older_state_change_nothing(void **state)
+{
+    struct isr_world *w = *state;
+    struct isr_change *change = joining(w);
+    struct isr_answer answer = {
+        .leader_epoch = 2, .partition_epoch = 11, .isr = change->isr, .isr_count = 2};
+    assert_false(partition_isr_answered(w->p, change, &answer));
+    assert_counts(w->p, 1, 2);
+    answer.leader_epoch = 1;
+    answer.partition_epoch = 9;
+    assert_false(partition_isr_answered(w->p, change, &answer));
+    assert_counts(w->p, 1, 2);
+    isr_change_free(change);
+}
+
+static void test_an_answer_after_leader_and_isr_changes_nothing(void **state)
+{
+    struct isr_world *w = *state;
+    struct isr_change *change = joining(w);
+    assert_true(partition_isr_wants(w->p, change));
+    lead(w, 2, 1);
+    assert_false(partition_isr_wants(w->p, change)); /* and it need not be sent again */
+    grant(w->p, change);
+    assert_counts(w->p, 1, 1);
+    assert_int_equal(partition_isr_view(w->p).partition_epoch, 20);
+}
+
+static void test_an_answer_that_finds_a_follower_changes_nothing(void **state)
+{
+    struct isr_world *w = *state;
+    struct isr_change *change = joining(w);
+    struct role_spec spec = role_of(2, 3);
+    spec.leader = 2;
+    partition_unref(take_role(w->r, &spec));
+    assert_false(partition_isr_wants(w->p, change));
+    grant(w->p, change);
+    assert_counts(w->p, 0, 0);
+    assert_null(partition_expand_isr(w->p, 2));
+    assert_null(partition_shrink_isr(w->p));
+}
+
+/* --- where consumers may read (KIP-392) --- */
+
+static void test_consumers_may_read_where_the_offset_is_and_in_sync(void **state)
+{
+    struct isr_world *w = *state;
+    struct partition *p = lead(w, 1, 2);
+    struct read_candidate *found;
+    append_to(p, 10);
+    be_at(p, 2, 6);
+    be_at(p, 3, 10); /* has more, but is not in the ISR */
+    assert_int_equal(partition_read_candidates(p, 6, w->r->arena, &found), 1);
+    assert_int_equal(found[0].broker_id, 2);
+    assert_int_equal(found[0].end_offset, 6);
+    assert_int_equal(partition_read_candidates(p, 7, w->r->arena, &found), 0);
+    assert_err(partition_follower_fetched(p, 1, 2, 6, 10, 5), ERR_OK);
+    assert_int_equal(partition_read_candidates(p, 4, w->r->arena, &found), 0); /* deleted there */
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_replica_joins_once_it_has_what_is_committed),
+        TEST(test_a_replica_joins_only_with_all_of_the_earlier_epochs),
+        TEST(test_a_replica_that_is_not_alive_does_not_join),
+        TEST(test_one_change_is_under_way_at_a_time),
+        TEST(test_a_joining_replica_holds_the_watermark_however_slow_it_is),
+        TEST(test_a_joining_replica_does_not_count_towards_min_isr_before_it_is_in),
+        TEST(test_a_replica_that_lags_too_long_leaves),
+        TEST(test_a_replica_that_has_everything_never_leaves),
+        TEST(test_a_replica_that_is_always_one_batch_behind_stays),
+        TEST(test_a_replica_that_fetches_and_falls_behind_leaves),
+        TEST(test_the_leader_alone_stays),
+        TEST(test_those_in_sync_have_their_time_from_the_election_on),
+        TEST(test_what_was_sent_to_a_follower_is_not_what_it_has),
+        TEST(test_below_min_isr_nothing_is_committed_until_enough_are_back),
+        TEST(test_a_caught_up_replica_holds_the_watermark_only_while_it_is_alive),
+        TEST(test_the_look_for_laggards_sets_the_watermark_free_too),
+        TEST(test_a_position_of_an_earlier_epoch_does_not_count),
+        TEST(test_a_change_that_was_not_attempted_may_be_wished_again),
+        TEST(test_whoever_may_not_join_holds_the_watermark_no_longer),
+        TEST(test_a_change_that_is_refused_stays_under_way_until_leader_and_isr),
+        TEST(test_any_other_error_sends_the_change_again),
+        TEST(test_the_controllers_isr_counts_not_the_one_that_was_wished),
+        TEST(test_answers_of_another_leader_epoch_or_an_older_state_change_nothing),
+        TEST(test_an_answer_after_leader_and_isr_changes_nothing),
+        TEST(test_an_answer_that_finds_a_follower_changes_nothing),
+        TEST(test_consumers_may_read_where_the_offset_is_and_in_sync),
+    };
+    return cmocka_run_group_tests_name("isr", tests, NULL, NULL);
+}
