@@ -145,23 +145,27 @@ static enum err read_checkpoint(struct log_dir *dir, enum checkpoint_kind kind, 
     return e == ERR_NOT_FOUND ? ERR_OK : err_wrap(e, "%s", path);
 }
 
-/* A damaged recovery point or start only costs a longer recovery. A damaged file of high watermarks
- * takes the directory offline, as at the JVM broker: what was committed cannot be told without it.
- */
+static void forget_recovery_points(struct map *map)
+{
+    struct map_entry *e;
+    for (size_t i = 0; (e = map_next(map, &i));)
+        ((struct checkpointed *)e->value)->recovery_point = -1;
+}
+
+/* Damaged recovery points only cost a longer recovery. A damaged file of high watermarks or of
+ * starts takes the directory offline, as with the JVM broker: without them nobody can tell what was
+ * committed, and records that were deleted would come back. */
 enum err log_dir_read_checkpoints(struct log_dir *dir, struct map *ret)
 {
-    for (int kind = CHECKPOINT_RECOVERY_POINT; kind <= CHECKPOINT_START_OFFSET; kind++) {
-        struct map one = {0};
-        enum err e = read_checkpoint(dir, (enum checkpoint_kind)kind, &one);
-        log_dir_free_checkpoints(&one);
-        if (e == ERR_OK)
-            e = read_checkpoint(dir, (enum checkpoint_kind)kind, ret);
-        else if (e == ERR_MALFORMED)
-            trace_warn("checkpoint is damaged and counts as empty: %s", err_sentence(e));
-        if (e && e != ERR_MALFORMED)
-            return e;
+    enum err e = read_checkpoint(dir, CHECKPOINT_RECOVERY_POINT, ret);
+    if (e == ERR_MALFORMED) {
+        trace_warn("checkpoint is damaged and counts as empty: %s", err_sentence(e));
+        forget_recovery_points(ret);
+        e = ERR_OK;
     }
-    return read_checkpoint(dir, CHECKPOINT_HIGH_WATERMARK, ret);
+    if (!e)
+        e = read_checkpoint(dir, CHECKPOINT_START_OFFSET, ret);
+    return e ? e : read_checkpoint(dir, CHECKPOINT_HIGH_WATERMARK, ret);
 }
 
 void log_dir_free_checkpoints(struct map *map)

@@ -232,8 +232,8 @@ struct log_load_params {
     int64_t start_offset;   /* of the checkpoint, 0 if none */
     int64_t high_watermark; /* -1 if none */
 };
-/* Errors: ERR_IO, the directory fails; ERR_CORRUPT_MESSAGE and others, only this replica stays
- * offline. */
+/* Errors: ERR_IO, the directory fails, as it does with an unreadable leader-epoch-checkpoint or
+ * partition.metadata; ERR_CORRUPT_MESSAGE and others, only this replica stays offline. */
 MUST_USE enum err log_load(struct log *log, const struct log_load_params *params);
 /* A log that has no directory yet. */
 MUST_USE enum err log_create_files(struct log *log, struct uuid topic_id);

@@ -268,6 +268,18 @@ static enum err load_clean(struct log *log)
 
 /* --- small files --- */
 
+/* As with the JVM broker, which counts a small file that it cannot make sense of as a failed disk:
+ * the directory goes offline, and a broker without another one ends. Who leads by guessed epochs,
+ * or serves one topic's records as another's, loses what the other replicas have. */
+static enum err unreadable(enum err e)
+{
+    char why[ERR_SENTENCE_MAX];
+    if (e != ERR_MALFORMED)
+        return e;
+    snprintf(why, sizeof why, "%s", err_sentence(e));
+    return err_note(ERR_IO, "%s", why);
+}
+
 static enum err read_epochs(struct log *log)
 {
     char path[PATH_MAX];
@@ -277,7 +289,7 @@ static enum err read_epochs(struct log *log)
     if (!e)
         e = epoch_cache_decode(&log->epochs, buf_slice(&text));
     buf_done(&text);
-    return e == ERR_NOT_FOUND ? ERR_OK : err_wrap(e, "%s", path);
+    return e == ERR_NOT_FOUND ? ERR_OK : err_wrap(unreadable(e), "%s", path);
 }
 
 static bool metadata_value(struct slice text, const char *key, struct slice *ret)
@@ -326,7 +338,7 @@ static enum err read_topic_id(struct log *log, bool is_clean)
          !uuid_parse(id, &log->topic_id)))
         e = err_note(ERR_MALFORMED, "%s names no topic id", path);
     buf_done(&text);
-    return e == ERR_NOT_FOUND ? ERR_OK : e;
+    return e == ERR_NOT_FOUND ? ERR_OK : err_wrap(unreadable(e), "read topic id");
 }
 
 /* --- the whole --- */

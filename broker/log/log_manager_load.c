@@ -108,9 +108,9 @@ static void prepare_dir(struct loading *loading, struct log_dir *dir)
 {
     struct map checkpoints = {0};
     size_t jobs_before = loading->count;
-    enum err e = log_dir_take_clean_mark(dir, &dir->was_clean);
+    enum err e = log_dir_read_checkpoints(dir, &checkpoints); /* the mark outlives their damage */
     if (!e)
-        e = log_dir_read_checkpoints(dir, &checkpoints);
+        e = log_dir_take_clean_mark(dir, &dir->was_clean);
     if (!e)
         e = list_dir(loading, dir, &checkpoints);
     log_dir_free_checkpoints(&checkpoints);
@@ -175,7 +175,10 @@ static void load_one(void *context, int index)
         log_free(log);
         return;
     }
-    enum err e = log_load(log, &job->params);
+    enum err e = atomic_load(&job->dir->is_online) ? log_load(log, &job->params) : ERR_OK;
+    /* Failed by another of its logs, perhaps before this one was in the table. */
+    if (!atomic_load(&job->dir->is_online))
+        atomic_store(&log->is_offline, true);
     if (e) {
         trace_error("replica is offline topic=%s partition=%" PRId32 " error=\"%s\"", log->topic,
                     log->partition, err_sentence(e));

@@ -411,25 +411,74 @@ static void test_a_damaged_transaction_index_is_made_again(void **state)
     assert_whole(f, log_end_offset(fixture_find(f, "orders", 0)));
 }
 
-static void test_a_damaged_epoch_checkpoint_takes_the_replica_offline(void **state)
+/* The JVM broker takes what it cannot make sense of for a failed disk. So a broker with no other
+ * directory does not start, and one with another goes on there, without the replicas of this one.
+ */
+static void assert_directory_fails(struct fixture *f, const char *words)
+{
+    assert_err(fixture_try_start(f), ERR_IO);
+    assert_non_null(strstr(err_sentence(ERR_IO), "all log directories have failed"));
+    assert_non_null(strstr(said, words));
+    f->dirs_count = 2;
+    f->dirs_failed = 0;
+    fixture_start(f);
+    assert_null(log_manager_get(f->manager, "orders", 0, NULL));
+    assert_int_equal(f->dirs_failed, 1);
+    append_many(fixture_log(f, "payments", 0), 1, 3, 100);
+    assert_false(file_exists(f, "payments-0"));
+    fixture_stop(f);
+    f->dirs_count = 1;
+}
+
+static void
+test_an_unreadable_epoch_checkpoint_takes_the_directory_offline_as_with_kafka(void **state)
 {
     struct fixture *f = *state;
     make_log(f, true);
     file_put(f, "orders-0/leader-epoch-checkpoint", "0\n9\n", 4, 0);
+    assert_directory_fails(f, "leader-epoch-checkpoint");
+    file_remove(f, "orders-0/leader-epoch-checkpoint");
     fixture_start(f);
-    assert_offline(f);
-    assert_non_null(strstr(said, "leader-epoch-checkpoint"));
+    assert_whole(f, 180);
 }
 
-static void test_damaged_partition_metadata_takes_the_replica_offline(void **state)
+static void
+test_unreadable_partition_metadata_takes_the_directory_offline_as_with_kafka(void **state)
 {
     struct fixture *f = *state;
     static const char text[] = "version: 7\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ";
     make_log(f, true);
     file_put(f, "orders-0/partition.metadata", text, sizeof text - 1, 0);
+    assert_directory_fails(f, "partition.metadata names no topic id");
+}
+
+static void
+test_an_unreadable_log_start_checkpoint_takes_the_directory_offline_as_with_kafka(void **state)
+{
+    struct fixture *f = *state;
+    make_log(f, true);
     fixture_start(f);
-    assert_offline(f);
-    assert_non_null(strstr(said, "partition.metadata names no topic id"));
+    assert_err(log_raise_start(fixture_find(f, "orders", 0), 10, 180), ERR_OK);
+    fixture_stop(f);
+    struct buf good = file_get(f, "log-start-offset-checkpoint");
+    file_put(f, "log-start-offset-checkpoint", "0\n7\n", 4, 0);
+    assert_directory_fails(f, "log-start-offset-checkpoint");
+    assert_true(file_exists(f, ".kafka_cleanshutdown")); /* the next start need not recover */
+    file_cut(f, "log-start-offset-checkpoint", 0);
+    file_put(f, "log-start-offset-checkpoint", good.data, good.size, 0);
+    fixture_start(f);
+    assert_int_equal(log_start_offset(fixture_find(f, "orders", 0)), 10);
+    buf_done(&good);
+}
+
+static void test_unreadable_recovery_points_only_cost_a_recovery(void **state)
+{
+    struct fixture *f = *state;
+    make_log(f, false);
+    file_put(f, "recovery-point-offset-checkpoint", "0\n1\norders 0 9x", 15, 0);
+    fixture_start(f);
+    assert_whole(f, 180);
+    assert_non_null(strstr(said, "checkpoint is damaged and counts as empty"));
 }
 
 static void test_partition_metadata_torn_by_a_crash_counts_as_missing(void **state)
@@ -441,16 +490,6 @@ static void test_partition_metadata_torn_by_a_crash_counts_as_missing(void **sta
     assert_whole(f, 180);
     struct log *log;
     assert_err(log_manager_create(f->manager, "orders", 0, uuid_random(), &log), ERR_OK);
-}
-
-static void test_a_damaged_log_start_checkpoint_counts_as_empty(void **state)
-{
-    struct fixture *f = *state;
-    make_log(f, true);
-    file_put(f, "log-start-offset-checkpoint", "0\n7\n", 4, 0);
-    fixture_start(f);
-    assert_whole(f, 180);
-    assert_non_null(strstr(said, "log-start-offset-checkpoint"));
 }
 
 static void test_damaged_meta_properties_stop_the_start(void **state)
@@ -490,10 +529,11 @@ int main(void)
         T(test_time_indexes_of_zeros_are_made_again),
         T(test_aborted_transactions_are_known_without_the_disk_after_any_stop),
         T(test_a_damaged_transaction_index_is_made_again),
-        T(test_a_damaged_epoch_checkpoint_takes_the_replica_offline),
-        T(test_damaged_partition_metadata_takes_the_replica_offline),
+        T(test_an_unreadable_epoch_checkpoint_takes_the_directory_offline_as_with_kafka),
+        T(test_unreadable_partition_metadata_takes_the_directory_offline_as_with_kafka),
+        T(test_an_unreadable_log_start_checkpoint_takes_the_directory_offline_as_with_kafka),
+        T(test_unreadable_recovery_points_only_cost_a_recovery),
         T(test_partition_metadata_torn_by_a_crash_counts_as_missing),
-        T(test_a_damaged_log_start_checkpoint_counts_as_empty),
         T(test_damaged_meta_properties_stop_the_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
