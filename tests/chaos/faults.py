@@ -3,8 +3,14 @@ run (who leads ZooKeeper, which broker is the controller), the plan does not.
 
 A fault is a pair of functions: one begins it and returns what the other needs to end it, or None where it could not begin.
 """
+import contextlib
+import fcntl
+import os
 import random
+import socket
+import struct
 
+import cluster
 import hosts
 
 KINDS = {}                                           # name: (weight, shortest, longest, begin, end)
@@ -18,12 +24,13 @@ def fault(name, weight, shortest, longest, end=None):
 
 
 class Planned:
-    def __init__(self, at, kind, target, others, seconds):
-        self.at, self.kind, self.target, self.others, self.seconds = at, kind, target, others, seconds
+    """others: brokers, where a fault has two sides. chance: what decides between variants of it."""
+
+    def __init__(self, at, kind, target, others, seconds, chance):
+        self.at, self.kind, self.target, self.others, self.seconds, self.chance = at, kind, target, others, seconds, chance
 
     def __str__(self):
-        return "%6.2f s %s %s%s for %.2f s" % (self.at, self.kind, self.target, " " + ",".join(self.others) if self.others else "",
-                                               self.seconds)
+        return "%6.2f s %s (%.2f) %s %s for %.2f s" % (self.at, self.kind, self.chance, self.target, ",".join(self.others), self.seconds)
 
 
 def plan(seed, seconds, kinds=None):
@@ -37,7 +44,7 @@ def plan(seed, seconds, kinds=None):
         _, shortest, longest, _, _ = KINDS[kind]
         target = rng.choice(brokers + ["controller"])
         others = rng.sample([b for b in brokers if b != target], rng.randrange(1, len(brokers)))
-        found.append(Planned(at, kind, target, others, rng.uniform(shortest, longest)))
+        found.append(Planned(at, kind, target, others, rng.uniform(shortest, longest), rng.random()))
         at += rng.uniform(0.1, 1.0) if rng.random() < 0.5 else rng.uniform(1.0, 4.0)
     return found
 
@@ -49,12 +56,16 @@ class World:
         self.net, self.hosts, self.watch = net, all_hosts, watch
         self.busy = set()
 
-    def broker(self, target):
-        """The broker of this name, None if it is in the hands of another fault."""
+    def named(self, target):
         if target == "controller":
             number = self.watch.controller
             target = next((name for name, n in hosts.BROKERS.items() if n == number), None)
-        return None if target in self.busy or target is None else self.hosts.by_name[target]
+        return self.hosts.by_name.get(target)
+
+    def broker(self, target):
+        """The broker of this name, None if another fault has its process in hand."""
+        host = self.named(target)
+        return host if host and host.name not in self.busy else None
 
     def take(self, host):
         self.busy.add(host.name)
@@ -65,9 +76,18 @@ class World:
 
 
 def run(planned, world, clock, say):
-    """Begins and ends everything at its time; every fault is over when this returns."""
-    waiting, under_way = list(planned), []
-    counts = {}
+    """Begins and ends everything at its time; every fault is over when this returns, however it does."""
+    under_way, counts = [], {}
+    try:
+        _run(planned, world, clock, say, under_way, counts)
+    finally:
+        for _, one, state in under_way:
+            KINDS[one.kind][4](world, state)
+    return counts
+
+
+def _run(planned, world, clock, say, under_way, counts):
+    waiting = list(planned)
     while waiting or under_way:
         now = clock()
         world.hosts.check()
@@ -86,7 +106,6 @@ def run(planned, world, clock, say):
                 if KINDS[one.kind][4]:
                     under_way.append((now + one.seconds, one, state))
         world.watch.pause(0.02)
-    return counts
 
 
 def _start_again(world, host):
@@ -112,4 +131,186 @@ def _freeze(world, one):
     host = world.broker(one.target)
     if host:
         world.take(host).freeze()
+    return host
+
+
+def _restart_ends(world, host):
+    host.ended_well(60)
+    _start_again(world, host)
+
+
+@fault("restart", 3, 0.5, 4.0, end=_restart_ends)
+def _restart(world, one):
+    host = world.broker(one.target)
+    if host:
+        world.take(host).terminate()
+    return host
+
+
+@fault("replace", 1, 0.0, 4.0, end=_start_again)
+def _replace(world, one):
+    """Only where all replicas are in sync: what is asked of three replicas is to outlive the loss of one."""
+    host = world.broker(one.target)
+    if not host or world.busy or world.watch.not_whole():
+        return None
+    world.take(host).kill()
+    host.forget()
+    return host
+
+
+@fault("unplug", 2, 0.3, 6.0, end=lambda world, host: world.net.plug(host.name))
+def _unplug(world, one):
+    host = world.named(one.target)
+    if host:
+        world.net.unplug(host.name)
+    return host
+
+
+def _lift(world, state):
+    world.net.end(*state)
+
+
+def _between(one, host, others, both=False):
+    """The pairs from one to the others, or back, or, where chance wants it, both."""
+    there = [(host.name, other) for other in others]
+    back = [(other, host.name) for other in others]
+    return there + back if both else there if one.chance < 0.5 else back
+
+
+def _begin(world, kind, one, others, both):
+    host = world.named(one.target)
+    if not host:
+        return None
+    pairs = _between(one, host, [other for other in others if other != host.name], both)
+    world.net.begin(kind, pairs)
+    return kind, pairs
+
+
+@fault("split", 2, 0.3, 8.0, end=_lift)
+def _split(world, one):
+    """Brokers do not reach each other, but all reach ZooKeeper and the clients."""
+    return _begin(world, "lost", one, one.others, both=True)
+
+
+@fault("one way", 2, 0.3, 8.0, end=_lift)
+def _one_way(world, one):
+    return _begin(world, "lost", one, one.others, both=False)
+
+
+@fault("without ZooKeeper", 2, 0.3, 6.0, end=_lift)
+def _without_zookeeper(world, one):
+    """Cut off from all of the ensemble in both directions or in one."""
+    return _begin(world, "lost", one, sorted(hosts.SERVERS), both=0.3 < one.chance < 0.7)
+
+
+@fault("slow links", 2, 1.0, 6.0, end=_lift)
+def _slow_links(world, one):
+    return _begin(world, "late", one, one.others + (sorted(hosts.SERVERS) if one.chance < 0.5 else []), both=True)
+
+
+def _server(world):
+    """The leader of the ensemble, unless another of its servers is away."""
+    if any(name in world.busy for name in hosts.SERVERS):
+        return None
+    return world.hosts.zookeeper_leader()
+
+
+@fault("ZooKeeper's leader killed", 1, 0.0, 4.0, end=_start_again)
+def _zookeeper_killed(world, one):
+    host = _server(world)
+    if host:
+        world.take(host).kill()
+    return host
+
+
+@fault("ZooKeeper's leader frozen", 1, 0.5, 4.0, end=_thaw)
+def _zookeeper_frozen(world, one):
+    host = _server(world)
+    if host:
+        world.take(host).freeze()
+    return host
+
+
+@fault("session ends", 2, 0, 0)
+def _session_ends(world, one):
+    """Somebody closes the broker's session while it is well; it goes on with another, under another epoch."""
+    host = world.named(one.target)
+    session = host and world.watch.session(host.id)
+    if not session:
+        return None
+    connect = struct.pack(">iqiqi", 0, 0, 10000, session, 16) + cluster.password(session) + b"\0"
+    frames = [connect, struct.pack(">ii", 1, -11)]
+    for server in world.hosts.servers:               # the one that the broker is connected to may refuse
+        with contextlib.suppress(OSError), socket.create_connection((server.address, hosts.CLIENT_PORT), 1) as sock:
+            sock.settimeout(1)
+            sock.sendall(b"".join(struct.pack(">i", len(frame)) + frame for frame in frames))
+            while sock.recv(4096):
+                pass
+        if world.watch.session(host.id) != session:
+            return host
+    return None
+
+
+@fault("controller moved", 1, 0, 0)
+def _controller_moved(world, one):
+    """An operator deletes /controller."""
+    return world.watch.delete("/controller")
+
+
+@fault("disk full", 2, 0.5, 5.0, end=lambda world, path: path.unlink())
+def _disk_full(world, one):
+    host = world.named(one.target)
+    path = host and host.log_dir / "filler"
+    if not host or hosts.IS_JVM or path.exists():    # a JVM broker ends when its only log directory fails
+        return None
+    with open(path, "wb") as filler:                 # reserved, not written: it takes no time
+        size, step = 0, hosts.DISK_BYTES
+        while step:
+            try:
+                os.posix_fallocate(filler.fileno(), size, step)
+                size += step
+            except OSError:
+                step //= 2
+    return path
+
+
+FREEZE, THAW = 0xC0045877, 0xC0045878                # FIFREEZE, FITHAW
+
+
+def _freezer(host, request):
+    folder = os.open(host.log_dir, os.O_RDONLY)
+    try:
+        fcntl.ioctl(folder, request, 0)
+    finally:
+        os.close(folder)
+
+
+def _disk_goes_on(world, host):
+    _freezer(host, THAW)
+    world.release(host)
+
+
+@fault("disk stalls", 1, 0.5, 5.0, end=_disk_goes_on)
+def _disk_stalls(world, one):
+    """Every write waits, as on a disk that does not answer. Its processes cannot even be killed meanwhile."""
+    host = world.broker(one.target)
+    if not host:
+        return None
+    try:
+        _freezer(host, FREEZE)
+    except OSError:                                  # no block device beneath: a tmpfs cannot
+        return None
+    return world.take(host)
+
+
+def _clock_right(world, host):
+    host.set_clock(0)
+
+
+@fault("clock jumps", 2, 0.5, 8.0, end=_clock_right)
+def _clock_jumps(world, one):
+    host = world.named(one.target)
+    if not host or not host.has_false_clock:
+        return None
+    host.set_clock((one.chance - 0.5) * 12 * 3600)
     return host

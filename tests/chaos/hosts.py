@@ -7,13 +7,15 @@ import shutil
 import signal
 
 import harness
+import net
 import raw
 
 IS_JVM = os.environ.get("CHAOS_PEER") == "jvm"
 BROKERS = {"b%d" % n: n for n in range(1, 6)}
 SERVERS = {"z%d" % n: 10 + n for n in range(1, 4)}
 BROKER_PORT, CLIENT_PORT = 9092, 2181
-DISK = "400m"
+DISK_BYTES = 200 << 20
+FALSE_CLOCK = pathlib.Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 SETTINGS = {
     "zookeeper.session.timeout.ms": 2500, "zookeeper.connection.timeout.ms": 60000,
     "min.insync.replicas": 2, "default.replication.factor": 3, "offsets.topic.replication.factor": 3,
@@ -29,9 +31,9 @@ SETTINGS = {
 class Host:
     """One process of one namespace. What the harness ended is not dead; what ended by itself is."""
 
-    def __init__(self, net, name, folder):
-        self.net, self.name, self.folder = net, name, pathlib.Path(folder) / name
-        self.address = net.address(name)
+    def __init__(self, network, name, folder):
+        self.net, self.name, self.folder = network, name, pathlib.Path(folder) / name
+        self.address = network.address(name)
         self.folder.mkdir()
         self.process, self.is_meant_to_run, self.is_frozen = None, False, False
 
@@ -98,19 +100,43 @@ class Server(Host):
 
 
 class Broker(Host):
-    def __init__(self, net, name, folder, **settings):
-        super().__init__(net, name, folder)
+    def __init__(self, network, name, folder, **settings):
+        super().__init__(network, name, folder)
         self.id, self.log_dir = BROKERS[name], self.folder / "logs"
         self.clock = self.folder / "clock"
-        self.has_false_clock = False
-        self.log_dir.mkdir()
-        from net import run
-        run("mount", "-t", "tmpfs", "-o", "size=" + DISK, "tmpfs", self.log_dir)
+        self.has_false_clock = FALSE_CLOCK.exists() and not IS_JVM and b"__asan_init" not in \
+            pathlib.Path(harness.binary("stokerd")).read_bytes()     # a sanitizer's library has to be the first
+        self.set_clock(0)
+        self._mount()
         (self.log_dir / "data").mkdir()
         self.settings = dict(SETTINGS, **{
             "broker.id": self.id, "broker.rack": "rack%d" % (self.id % 3), "listeners": "PLAINTEXT://%s:%d" % (self.address, BROKER_PORT),
-            "zookeeper.connect": ",".join("%s:%d" % (net.address(z), CLIENT_PORT) for z in SERVERS), "log.dirs": self.log_dir / "data"})
+            "zookeeper.connect": ",".join("%s:%d" % (network.address(z), CLIENT_PORT) for z in SERVERS), "log.dirs": self.log_dir / "data"})
         self.settings.update({key.replace("_", "."): value for key, value in settings.items()})
+
+    def _mount(self):
+        """A disk of its own: a block device where there are loop devices, else memory, which cannot stall."""
+        self.log_dir.mkdir()
+        image = self.folder / "disk"
+        with open(image, "wb") as file:
+            file.truncate(DISK_BYTES)
+        try:
+            net.run("mkfs.ext4", "-q", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1", image)
+            net.run("mount", "-o", "loop,noatime", image, self.log_dir)
+        except (AssertionError, OSError):
+            net.run("mount", "-t", "tmpfs", "-o", "size=%d" % DISK_BYTES, "tmpfs", self.log_dir)
+
+    def set_clock(self, ahead):
+        """How many seconds its clock is ahead of ours."""
+        fresh = self.folder / "clock.new"
+        fresh.write_text("%+d\n" % ahead)
+        fresh.rename(self.clock)
+
+    def environment(self):
+        if not self.has_false_clock:
+            return {}
+        return {"LD_PRELOAD": str(FALSE_CLOCK), "FAKETIME_TIMESTAMP_FILE": str(self.clock), "FAKETIME_CACHE_DURATION": "1",
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
     def command(self):
         path = self.folder / "server.properties"
@@ -136,10 +162,9 @@ class Broker(Host):
 
 
 class Hosts:
-    def __init__(self, net, folder, **settings):
-        self.net = net
-        self.servers = [Server(net, name, folder) for name in SERVERS]
-        self.brokers = [Broker(net, name, folder, **settings) for name in BROKERS]
+    def __init__(self, network, folder, **settings):
+        self.servers = [Server(network, name, folder) for name in SERVERS]
+        self.brokers = [Broker(network, name, folder, **settings) for name in BROKERS]
         self.by_name = {host.name: host for host in self.servers + self.brokers}
 
     @property

@@ -86,6 +86,8 @@ class Net:
         for command in ("link set lo up", "link add br0 address %s type bridge" % mac(OURS), "link set br0 up",
                         "addr add %s/24 dev br0" % address(OURS)):
             run("ip", *command.split())
+        with open("/proc/sys/net/ipv4/ip_forward", "w") as setting:
+            setting.write("0")                       # nothing passes us but by the relay
         self._port("relay", "relay0", RELAY)
         run("ip", "link", "set", "relay0", "up")
         for name, number in self.hosts.items():

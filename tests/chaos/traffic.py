@@ -34,7 +34,7 @@ class Writer(threading.Thread):
             stream.offsets[number] = stream.REFUSED
             self.refused.append("%d:%d to %s-%d: %s" % (self.number, number, message.topic(), message.partition(), error))
             return
-        stream.offsets[number] = message.offset()
+        stream.offsets[number] = stream.SOMEWHERE if message.offset() is None else message.offset()
         self.acknowledged += 1
         now = time.monotonic()
         self.longest, self.last = max(self.longest, now - self.last), now

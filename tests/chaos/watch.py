@@ -1,8 +1,12 @@
 """What ZooKeeper says while a chaos run goes on: one controller, and epochs that never go back."""
+import json
 import threading
 
 from kazoo.client import KazooClient
-import json
+from kazoo.exceptions import KazooException
+from kazoo.handlers.threading import KazooTimeoutError
+
+AWAY = (KazooException, KazooTimeoutError, OSError)  # the ensemble does not answer, or the znode is not there
 
 
 class Watch(threading.Thread):
@@ -20,13 +24,11 @@ class Watch(threading.Thread):
         self.start()
 
     def run(self):
-        from kazoo.exceptions import KazooException
-        from kazoo.handlers.threading import KazooTimeoutError
         while not self.stopping.wait(0.1):
             try:
                 self._look()
-            except (KazooException, KazooTimeoutError, OSError):
-                self.controller = None               # the ensemble is away, or a znode is not there yet
+            except AWAY:
+                self.controller = None
 
     def read(self, path):
         return json.loads(self.client.get_async(path).get(timeout=5)[0])
@@ -53,6 +55,20 @@ class Watch(threading.Thread):
         """The partitions without a leader or with a replica that is not in sync, as of the last look."""
         return ["%s-%d %s" % (*place, self.states.get(place)) for place in self.places
                 if place not in self.states or len(self.states[place]["isr"]) < replicas or self.states[place]["leader"] < 0]
+
+    def session(self, broker_id):
+        """The id of its session; None while it is not registered or ZooKeeper does not answer."""
+        try:
+            return self.client.get_async("/brokers/ids/%d" % broker_id).get(timeout=2)[1].ephemeralOwner
+        except AWAY:
+            return None
+
+    def delete(self, path):
+        try:
+            self.client.delete_async(path).get(timeout=2)
+            return path
+        except AWAY:
+            return None
 
     def pause(self, seconds):
         self.stopping.wait(seconds)
