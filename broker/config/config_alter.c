@@ -147,6 +147,8 @@ static enum err apply(enum config_target target, const struct config_op *op,
     case CONFIG_OP_SUBTRACT:
         return apply_to_list(target, op, name, value, properties);
     default:
+        if (target != TARGET_TOPIC)
+            return err_note(ERR_INVALID_REQUEST, "Unknown operations type %d", op->kind);
         return err_note(ERR_UNKNOWN_SERVER_ERROR, "unknown config operation %d for %s", op->kind,
                         name);
     }
@@ -200,33 +202,76 @@ static const char *behind_listener_prefix(const char *name)
     return dot ? dot + 1 : NULL;
 }
 
+/* Stores of keys and of certificates, which a listener reads anew. */
 static bool is_security(const struct config_key *key)
 {
-    return strncmp(key->name, "ssl.", 4) == 0 || strncmp(key->name, "sasl.", 5) == 0;
+    return strncmp(key->name, "ssl.keystore.", 13) == 0 ||
+           strncmp(key->name, "ssl.truststore.", 15) == 0 ||
+           strcmp(key->name, "ssl.key.password") == 0;
 }
 
-/* May it be changed while the broker runs, and on this target? Unknown names are let through, since
- * a plug-in may know them. */
-static enum err check_name(enum config_target target, const char *name)
+/* A listener's own settings that may also be said for all brokers at once. */
+static bool is_for_any_broker(const char *inner)
+{
+    return strcmp(inner, "max.connections") == 0 ||
+           strcmp(inner, "max.connection.creation.rate") == 0 ||
+           strcmp(inner, "num.network.threads") == 0;
+}
+
+static bool is_read_only(enum config_target target, const char *name)
+{
+    (void)target;
+    const struct config_key *key = config_key_find(name);
+    return key && key->update == UPDATE_READ_ONLY;
+}
+
+static bool is_bare_security(enum config_target target, const char *name)
+{
+    (void)target;
+    const struct config_key *key = config_key_find(name);
+    return key && is_security(key);
+}
+
+static bool is_not_for_all(enum config_target target, const char *name)
 {
     const char *inner = behind_listener_prefix(name);
-    const struct config_key *key = config_key_find(inner ? inner : name);
-    if (!key)
-        return ERR_OK;
-    if (key->update == UPDATE_READ_ONLY)
-        return err_note(ERR_INVALID_REQUEST, "Cannot update these configs dynamically: Set(%s)",
-                        name);
-    if (!inner && is_security(key))
-        return err_note(ERR_INVALID_REQUEST,
-                        "These security configs can be dynamically updated only per-listener using "
-                        "the listener prefix: HashSet(%s)",
-                        name);
-    if (target == TARGET_BROKER_DEFAULT && (key->update == UPDATE_PER_BROKER || inner))
-        return err_note(ERR_INVALID_REQUEST,
-                        "Cannot update these configs at default cluster level, broker id must be "
-                        "specified: Set(%s)",
-                        name);
-    return ERR_OK;
+    const struct config_key *key = config_key_find(name);
+    if (target != TARGET_BROKER_DEFAULT)
+        return false;
+    return inner ? !is_for_any_broker(inner) : key && key->update == UPDATE_PER_BROKER;
+}
+
+/* What may not be changed while the broker runs, or not on this target, in the order of the JVM
+ * broker's questions. Unknown names are let through, since a plug-in may know them. */
+static const struct {
+    bool (*is_refused)(enum config_target target, const char *name);
+    const char *sentence, *set;
+} refusals[] = {
+    {is_read_only, "Cannot update these configs dynamically", "Set"},
+    {is_bare_security,
+     "These security configs can be dynamically updated only per-listener using the listener "
+     "prefix",
+     "HashSet"},
+    {is_not_for_all,
+     "Cannot update these configs at default cluster level, broker id must be specified", "Set"},
+};
+
+static enum err check_names(enum config_target target, const struct config_map *properties)
+{
+    enum err e = ERR_OK;
+    for (size_t r = 0; !e && r < ARRAY_SIZE(refusals); r++) {
+        struct buf names = {0};
+        for (int32_t i = 0; i < properties->count; i++) {
+            const char *name = properties->entries[i].name;
+            if (refusals[r].is_refused(target, name))
+                buf_printf(&names, "%s%s", names.size ? ", " : "", name);
+        }
+        if (names.size)
+            e = err_note(ERR_INVALID_REQUEST, "%s: %s(%.*s)", refusals[r].sentence, refusals[r].set,
+                         SLICE_ARG(buf_slice(&names)));
+        buf_done(&names);
+    }
+    return e;
 }
 
 static const char *const thread_pools[] = {
@@ -278,18 +323,16 @@ enum err broker_config_check(const struct config *config, enum config_target tar
 {
     struct config_problems problems = {0};
     const struct config_map *layers[LAYERS_COUNT];
-    for (int32_t i = 0; i < properties->count; i++) {
-        enum err e = check_name(target, properties->entries[i].name);
-        if (e)
-            return e;
-    }
+    enum err e = check_names(target, properties);
+    if (e)
+        return e;
     for (int i = 0; i < LAYERS_COUNT; i++)
         layers[i] = &config->inside->layers[i];
     layers[target == TARGET_BROKER ? LAYER_DYNAMIC_BROKER : LAYER_DYNAMIC_DEFAULT] = properties;
 
     struct config *next = config_build(NULL, layers, &problems);
-    enum err e = next ? check_threads(config, next)
-                      : err_note(ERR_INVALID_REQUEST, "%s", problems.first_error);
+    e = next ? check_threads(config, next)
+             : err_note(ERR_INVALID_REQUEST, "%s", problems.first_error);
     config_unref(next);
     config_problems_done(&problems);
     return e;

@@ -218,7 +218,7 @@ struct config_view *config_describe_topic(const struct config *config,
         view->is_read_only = false;
         const char *override = config_map_get(overrides, key->name);
         add_synonym(synonyms, &synonyms_count, key->name,
-                    override ? arena_strdup(arena, slice_str(override)) : NULL, SOURCE_TOPIC,
+                    override ? config_value_canonical(key, override, arena) : NULL, SOURCE_TOPIC,
                     false);
         if (key->broker_name)
             add_broker_synonyms(config, key->broker_name, false, synonyms, &synonyms_count);

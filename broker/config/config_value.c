@@ -153,7 +153,7 @@ static bool is_replica_pair(const char *item)
     return broker > 0 && item[partition + 1 + broker] == 0;
 }
 
-static enum err check_throttled_replicas(const struct config_key *key, const char *text,
+static enum err check_throttled_replicas(const struct config_key *key,
                                          const struct config_list *list)
 {
     bool ok = true;
@@ -168,8 +168,13 @@ static enum err check_throttled_replicas(const struct config_key *key, const cha
              "%s must be the literal '*' or a list of replicas in the following format: "
              "[partitionId]:[brokerId],[partitionId]:[brokerId],...",
              key->name);
-    OWNED_MEM char *shown = mem_printf("[%s]", text); /* as Java shows a list */
-    return invalid(key, shown, why);
+    struct buf shown = {0}; /* as Java shows a list */
+    for (int32_t i = 0; i < list->count; i++)
+        buf_printf(&shown, "%s%s", i ? ", " : "[", list->items[i]);
+    buf_printf(&shown, "]");
+    OWNED_MEM char *text = slice_dup(buf_slice(&shown));
+    buf_done(&shown);
+    return invalid(key, text, why);
 }
 
 static enum err invalid_version(const struct config_key *key, const char *text)
@@ -208,7 +213,7 @@ static enum err check_value(const struct config_key *key, const char *text,
             return ERR_OK;
         return invalid_version(key, value->text);
     case CHECK_THROTTLED_REPLICAS:
-        return check_throttled_replicas(key, text, &value->list);
+        return check_throttled_replicas(key, &value->list);
     }
     return ERR_OK;
 }

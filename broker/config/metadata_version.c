@@ -1,5 +1,6 @@
 /* Kafka's MetadataVersion: every step of the protocol among brokers, oldest first. */
 #include <ctype.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -19,6 +20,8 @@ static const char *const versions[] = {
     "3.9-IV0",    "4.0-IV0",    "4.0-IV1",
 };
 
+#define NEWEST_RELEASE "3.9-IV0" /* what follows can be named in full only */
+
 /* The bytes of "3.9.2-IV0" that name a release: two numbers, three of the old 0.x ones. */
 static size_t release_size(const char *text)
 {
@@ -36,14 +39,16 @@ static size_t release_size(const char *text)
 const char *metadata_version_find(const char *text)
 {
     const char *newest = NULL;
+    bool is_released = true;
     for (size_t i = 0; i < ARRAY_SIZE(versions); i++) {
         if (strcmp(versions[i], text) == 0)
             return versions[i];
         size_t size = release_size(text);
         bool only_numbers = text[size] == 0 || text[size] == '.';
-        if (only_numbers && release_size(versions[i]) == size &&
+        if (is_released && only_numbers && release_size(versions[i]) == size &&
             strncmp(versions[i], text, size) == 0)
             newest = versions[i];
+        is_released &= strcmp(versions[i], NEWEST_RELEASE) != 0;
     }
     return newest;
 }

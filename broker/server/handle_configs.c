@@ -121,14 +121,20 @@ static void refuse_duplicates(struct alteration *alteration)
     map_done(&seen);
 }
 
+static bool is_number(struct slice name)
+{
+    int64_t id;
+    return slice_to_int64(name, &id) && id >= INT32_MIN && id <= INT32_MAX;
+}
+
 static enum err check_node_id(const struct resource *resource)
 {
     int32_t own = resource->alteration->server->broker.id;
     int64_t id;
-    if (!slice_to_int64(resource->name, &id) || id < INT32_MIN || id > INT32_MAX)
+    if (!is_number(resource->name))
         return err_note(ERR_INVALID_REQUEST, "Node id must be an integer, but it is: %.*s",
                         SLICE_ARG(resource->name));
-    if (id != own)
+    if (slice_to_int64(resource->name, &id) && id != own)
         return err_note(ERR_INVALID_REQUEST, "Unexpected broker id, expected %d, but received %.*s",
                         own, SLICE_ARG(resource->name));
     return ERR_OK;
@@ -136,7 +142,10 @@ static enum err check_node_id(const struct resource *resource)
 
 static enum err alter_loggers(struct resource *resource)
 {
+    int32_t own = resource->alteration->server->broker.id;
     enum err e = check_node_id(resource);
+    if (e && is_number(resource->name)) /* what was received is not said, as by the JVM broker */
+        e = err_note(e, "Unexpected node id. Expected %d, but received %d", own, own);
     if (!e)
         e = logger_ops_check(resource->ops, resource->ops_count);
     if (!e && !resource->alteration->validate_only)
@@ -148,8 +157,11 @@ static enum err check_type(struct resource *resource)
 {
     switch (resource->type) {
     case RESOURCE_TOPIC:
-    case RESOURCE_CLIENT_METRICS:
         return ERR_OK;
+    case RESOURCE_CLIENT_METRICS:
+        return err_note(ERR_INVALID_REQUEST,
+                        "AlterConfigs is only supported for topics and brokers, but resource type "
+                        "is CLIENT_METRICS");
     case RESOURCE_BROKER:
         return resource->name.size ? check_node_id(resource) : ERR_OK;
     case RESOURCE_BROKER_LOGGER:
@@ -169,19 +181,6 @@ static void judge(struct resource *resource)
         e = check_type(resource);
     if (e || resource->type == RESOURCE_BROKER_LOGGER)
         set_done(resource, e);
-}
-
-/* The JVM broker gives up the whole request over this one. */
-static bool refuse_client_metrics(struct alteration *alteration)
-{
-    bool is_asked = false;
-    for (int32_t i = 0; i < alteration->count; i++)
-        is_asked |= !alteration->resources[i].is_done &&
-                    alteration->resources[i].type == RESOURCE_CLIENT_METRICS;
-    for (int32_t i = 0; is_asked && i < alteration->count; i++)
-        set_done(&alteration->resources[i],
-                 err_note(ERR_INVALID_REQUEST, "Unexpected resource type CLIENT_METRICS"));
-    return is_asked;
 }
 
 /* --- second step: what ZooKeeper holds --- */
@@ -214,7 +213,8 @@ static enum err change_topic(void *context, struct config_map *properties)
         return err_note(ERR_UNKNOWN_TOPIC_OR_PARTITION, "The topic '%.*s' does not exist.",
                         SLICE_ARG(resource->name));
     e = topic_config_check(config_now(server->live), properties);
-    if (e && slice_starts_with(slice_str(err_sentence(e)), "Invalid value"))
+    if (e && (slice_starts_with(slice_str(err_sentence(e)), "Invalid value") ||
+              slice_starts_with(slice_str(err_sentence(e)), "Tiered Storage")))
         return err_wrap(e,
                         "Invalid config value for resource ConfigResource(type=TOPIC, "
                         "name='%.*s')",
@@ -248,12 +248,17 @@ static enum err change_broker(void *context, struct config_map *properties)
     struct resource *resource = context;
     enum config_target target = resource->name.size ? TARGET_BROKER : TARGET_BROKER_DEFAULT;
     const struct config *config = config_now(resource->alteration->server->live);
-    enum err e = config_ops_check_live(config, resource->ops, resource->ops_count, properties);
-    if (!e)
-        e = apply_ops(resource, target, properties);
+    struct arena *arena = resource->alteration->request->arena;
+    enum err frozen = config_ops_check_live(config, resource->ops, resource->ops_count, properties);
+    struct slice why_frozen =
+        frozen ? arena_copy(arena, slice_str(err_sentence(frozen))) : SLICE_NULL;
+    enum err e = apply_ops(resource, target, properties);
     if (!e)
         e = broker_config_check(config, target, properties);
-    return e ? e : check_passwords(resource);
+    if (!e)
+        e = check_passwords(resource);
+    /* At last: what a JVM broker refuses too is refused in its words. */
+    return e || !frozen ? e : err_note(frozen, "%.*s", SLICE_ARG(why_frozen));
 }
 
 static void stored(void *context, enum err e)
@@ -320,8 +325,7 @@ static void alter(struct alteration *alteration)
         if (!alteration->resources[i].is_done)
             judge(&alteration->resources[i]);
     }
-    bool is_refused = refuse_client_metrics(alteration);
-    for (int32_t i = 0; !is_refused && i < alteration->count; i++) {
+    for (int32_t i = 0; i < alteration->count; i++) {
         if (!alteration->resources[i].is_done)
             store(&alteration->resources[i]);
     }

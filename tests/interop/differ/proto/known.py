@@ -2,7 +2,7 @@
 
     unserved NAME                   the candidate serves no such API: ApiVersions does not list it, every request for it closes the connection
     CASE: LABEL                     these observations may differ in anything (both are patterns of fnmatch)
-    CASE: LABEL => PATH A/B, ...    only at these paths, and only from the reference's A to the candidate's B (JSON, or * for anything)
+    CASE: LABEL => PATH A/B; ...    only at these paths, and only from the reference's A to the candidate's B (JSON; * stands for anything)
 """
 import fnmatch
 import json
@@ -25,7 +25,7 @@ class Known:
                 self.names[name] = line
             else:
                 label, _, paths = line.partition(" => ")
-                self.patterns.append((line, label, [allowed(p) for p in paths.split(",")] if paths else None))
+                self.patterns.append((line, label, [allowed(p) for p in paths.split("; ")] if paths else None))
 
     def excuses(self, case, label, diffs, got):
         """The line that excuses these differences, or None."""
@@ -55,4 +55,4 @@ def covers(paths, diff):
 
 
 def is_value(value, wanted):
-    return wanted == "*" or json.dumps(value) == wanted
+    return fnmatch.fnmatchcase(json.dumps(value), wanted)
