@@ -119,6 +119,10 @@ static void take_leader_and_isr(struct world_broker *broker, struct world_messag
             answer->partition_errors[p].error_code =
                 fresh ? 0 : err_wire_code(ERR_STALE_CONTROLLER_EPOCH);
             answer->partition_errors_count++;
+            if (broker->role_error) {
+                answer->partition_errors[p].error_code = broker->role_error;
+                continue;
+            }
             if (fresh)
                 *replica = (struct world_replica){.hosted = true,
                                                   .leader = state->leader,
@@ -202,6 +206,10 @@ static void take_stop_replica(struct world_broker *broker, struct world_message 
             bool fenced = replica->hosted && state->leader_epoch >= 0 &&
                           state->leader_epoch < replica->leader_epoch;
             answer->error_code = fenced ? err_wire_code(ERR_FENCED_LEADER_EPOCH) : 0;
+            if (state->delete_partition && broker->refuses_to_delete) {
+                answer->error_code = err_wire_code(ERR_KAFKA_STORAGE_ERROR);
+                continue;
+            }
             if (!fenced && state->delete_partition)
                 *replica = (struct world_replica){0};
         }

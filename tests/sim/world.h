@@ -65,7 +65,9 @@ struct world_broker {
     struct world_metadata metadata[WORLD_TOPICS_MAX][WORLD_PARTITIONS_MAX];
     struct world_replica replicas[WORLD_TOPICS_MAX][WORLD_PARTITIONS_MAX];
     int32_t live_brokers;
-    int32_t requests[3]; /* LeaderAndIsr, StopReplica, UpdateMetadata taken */
+    bool refuses_to_delete; /* answers StopReplica with a storage error */
+    int16_t role_error;     /* what it answers for each partition of LeaderAndIsr; 0: as it is */
+    int32_t requests[3];    /* LeaderAndIsr, StopReplica, UpdateMetadata taken */
 };
 
 struct world {

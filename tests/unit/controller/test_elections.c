@@ -71,7 +71,7 @@ static void test_preferred_takes_the_first_and_leaves_the_isr_as_it_is(void **st
 }
 
 /* The choice of reassignments is in test_reassignment.c, that of controlled shutdown in
- * test_shutdown.c. */
+ * test_notices.c. */
 
 /* ---- Back to the preferred: clock, znode ---- */
 
