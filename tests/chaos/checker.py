@@ -1,11 +1,16 @@
 """What was sent, acknowledged and seen, and whether the log that is left agrees: lost, doubled, reordered, phantom and damaged records.
 
+What a broker promises to an idempotent producer is judged by the batches on disk: within a producer's epoch every sequence number follows
+the one before. A client that begins a new epoch while it does not know what became of its records sends them again under another name,
+as librdkafka does after a batch behind a refused one is out of order; no broker can see that, so such doubles are counted, not blamed.
+
 A record says who made it, its number among those its producer sent to this partition, and the checksum of the rest of it. Here it is a
 token, producer and number in one integer. Topics are neither compacted nor transactional nor shortened, so that the records of a
 partition have the offsets 0, 1, 2, … without a gap, and a list of tokens is a log.
 """
 import array
 import random
+import struct
 import zlib
 
 NUMBERS = 1 << 40                                    # a token is producer * NUMBERS + number
@@ -70,10 +75,40 @@ class Seen:
         self.tokens.append(token)
 
 
-def judge(place, sent, log, seen):
-    """Sentences about all that is wrong with one partition. sent: {producer: Sent}; log: the Seen of it at the end; seen: the others."""
+HEADER = struct.Struct(">qiiBIhiqqqhii")             # of a record batch of magic 2
+
+
+class Batches:
+    """The headers of a log on disk."""
+
+    def __init__(self, where, log):
+        self.wrong, self.stamps = [], []             # stamps: of every offset, the producer's id and epoch
+        self.resent = 0                              # doubles that are the client's
+        at, producers, leader_epoch = 0, {}, -1
+        while at < len(log):
+            base, size, epoch, magic, _, _, last, _, _, producer, producer_epoch, sequence, _ = HEADER.unpack_from(log, at)
+            if magic != 2 or base != len(self.stamps) or at + 12 + size > len(log):
+                self.wrong.append("%s: offset %d of magic %d at byte %d, where %d is next" % (where, base, magic, at, len(self.stamps)))
+                return
+            if epoch < leader_epoch:
+                self.wrong.append("%s: offset %d has leader epoch %d after %d" % (where, base, epoch, leader_epoch))
+            old_epoch, next_sequence = producers.get(producer, (-1, 0))
+            if producer >= 0 and (producer_epoch < old_epoch or sequence != (next_sequence if producer_epoch == old_epoch else 0)):
+                self.wrong.append("%s: offset %d of producer %d has epoch %d sequence %d, expected is epoch %d sequence %d" % (
+                    where, base, producer, producer_epoch, sequence, old_epoch, next_sequence))
+            producers[producer] = producer_epoch, sequence + last + 1
+            self.stamps.extend([(producer, producer_epoch)] * (last + 1))
+            at, leader_epoch = at + 12 + size, epoch
+
+
+def judge(place, sent, log, seen, batches=None):
+    """Sentences about all that is wrong with one partition. sent: {producer: Sent}; log: the Seen of it at the end; seen: the others;
+    batches: the same log on disk."""
     where = "%s-%d" % place
-    found = {}
+    found, resent = {}, set()
+    stamps = batches.stamps if batches else [None] * len(log.tokens)
+    if len(stamps) != len(log.tokens):
+        return ["%s: %d records on disk, %d were read" % (where, len(stamps), len(log.tokens))] + batches.wrong
 
     def wrong(kind, sentence):
         found.setdefault(kind, []).append(sentence)
@@ -84,6 +119,8 @@ def judge(place, sent, log, seen):
         producer, number = divmod(token, NUMBERS)
         if producer not in sent or number >= len(sent[producer].offsets):
             wrong("made up", "%s at offset %d was never sent" % (text(token), offset))
+        elif token in places and stamps[offset] != stamps[places[token]]:
+            resent.add(token)
         elif token in places:
             wrong("doubled", "%s at offsets %d and %d" % (text(token), places[token], offset))
         elif number < last.get(producer, -1):
@@ -97,12 +134,16 @@ def judge(place, sent, log, seen):
                 continue
             if token not in places:
                 wrong("lost", "%s, acknowledged at offset %d" % (text(token), offset))
-            elif offset >= 0 and places[token] != offset and "doubled" not in found:
+            elif offset >= 0 and places[token] != offset and token not in resent and "doubled" not in found:
                 wrong("moved", "%s, acknowledged at offset %d, is at %d" % (text(token), offset, places[token]))
     for reader in seen:
         for offset, token in enumerate(reader.tokens):
             if token >= 0 and (offset >= len(log.tokens) or log.tokens[offset] != token):
                 now = text(log.tokens[offset]) if offset < len(log.tokens) else "nothing"
                 wrong("phantom", "%s read %s at offset %d, where there is %s" % (reader.who, text(token), offset, now))
+    if batches:
+        batches.resent = len(resent)
+        for sentence in batches.wrong:
+            wrong("out of sequence", sentence)
     report = ["%s: %s: %d, e.g. %s" % (where, kind, len(all_of), "; ".join(all_of[:SHOWN])) for kind, all_of in found.items()]
     return report + [sentence for reader in [log, *seen] for sentence in reader.wrong]

@@ -1,5 +1,6 @@
 """The clients of a chaos run: producers that never give a record up, and consumers that read every partition as far as they may."""
 import functools
+import logging
 import random
 import threading
 import time
@@ -13,19 +14,28 @@ QUICK = {"reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 200, "retry.bac
          "topic.metadata.refresh.interval.ms": 2000, "log_level": 0}
 
 
+def _log_to(path):
+    """What librdkafka decides about sequences and epochs: who doubled a record, the client or the broker, is seen there."""
+    logger = logging.Logger(path.name)
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logger.addHandler(handler)
+    return logger
+
+
 class Writer(threading.Thread):
     """Sends so many records a second, to places drawn at random. acknowledged counts; refused holds what was answered with an error."""
 
-    def __init__(self, number, bootstrap, places, rate, seed, **settings):
+    def __init__(self, number, bootstrap, places, rate, seed, folder, **settings):
         super().__init__(daemon=True)
         self.number, self.places, self.rate, self.rng = number, places, rate, random.Random(seed)
         self.sent = {place: checker.Sent() for place in places}
         self.acknowledged, self.refused, self.longest = 0, [], 0.0
         self.stopping = threading.Event()
         base = {"bootstrap.servers": bootstrap, "acks": "all", "enable.idempotence": True, "linger.ms": 5, "message.timeout.ms": 0,
-                "queue.buffering.max.messages": 20000, "request.timeout.ms": 4000, **QUICK}
+                "queue.buffering.max.messages": 20000, "request.timeout.ms": 4000, **QUICK, "debug": "eos", "log_level": 7}
         base.update(settings)
-        self.producer = Producer(base)
+        self.producer = Producer(base, logger=_log_to(folder / ("producer-%d.log" % number)))
         self.last = time.monotonic()
         self.start()
 
