@@ -10,6 +10,7 @@
 #define IBP_TOPIC_IDS    IBP_LEVEL(2, 8, 0, 0)
 #define METADATA_TOPIC   "__cluster_metadata"
 #define COLLISIONS_SHOWN 8
+#define LISTS_SHOWN      32
 
 struct plan {
     const struct create_topics_request_creatable_topic *asked;
@@ -33,7 +34,8 @@ static void refuse(struct creation *all, struct plan *plan, enum err e)
     struct create_topics_response_creatable_topic_result *result = plan->result;
     plan->go = false;
     result->error_code = err_wire_code(e);
-    result->error_message = say(all->call->arena, e);
+    /* What went wrong inside is not told. */
+    result->error_message = e == ERR_UNKNOWN_SERVER_ERROR ? SLICE_NULL : say(all->call->arena, e);
     result->topic_id = UUID_ZERO;
     result->num_partitions = -1;
     result->replication_factor = -1;
@@ -87,6 +89,12 @@ static enum err check_existing(struct creation *all, struct slice name)
         if (topic_names_collide(name, other))
             collisions =
                 arena_printf(arena, "%s%s%.*s", collisions, shown++ ? ", " : "", SLICE_ARG(other));
+    }
+    /* Those made before it by the same request count too. */
+    for (const struct plan *plan = all->plans; plan->asked && shown < COLLISIONS_SHOWN; plan++) {
+        if (plan->go && topic_names_collide(name, plan->asked->name))
+            collisions = arena_printf(arena, "%s%s%.*s", collisions, shown++ ? ", " : "",
+                                      SLICE_ARG(plan->asked->name));
     }
     if (shown > 0)
         return err_note(ERR_INVALID_TOPIC_EXCEPTION,
@@ -149,33 +157,81 @@ static enum err assign_by_count(struct creation *all, struct plan *plan)
     return ERR_OK;
 }
 
+static const char *text_of_lists(struct arena *arena, const struct assignment *items, int32_t count)
+{
+    const char *text = "";
+    for (int32_t i = 0; i < count && i < LISTS_SHOWN; i++) {
+        const char *ids = "";
+        for (int32_t k = 0; k < items[i].replicas.count && k < LISTS_SHOWN; k++)
+            ids = arena_printf(arena, "%s%s%" PRId32, ids, k ? ", " : "", items[i].replicas.ids[k]);
+        text = arena_printf(arena, "%s%s%" PRId32 " -> ArrayBuffer(%s)", text, i ? ", " : "",
+                            items[i].partition, ids);
+    }
+    return text;
+}
+
+static int compare_partitions(const void *a, const void *b)
+{
+    const struct assignment *x = a, *y = b;
+    return (x->partition > y->partition) - (x->partition < y->partition);
+}
+
+/* The lists by partition; of a partition named twice, the last holds. */
+static int32_t lists_of(const struct create_topics_request_creatable_topic *asked,
+                        struct assignment *items)
+{
+    struct map known = {0};
+    int32_t count = 0;
+    for (int32_t i = 0; i < asked->assignments_count; i++) {
+        const int32_t *partition = &asked->assignments[i].partition_index;
+        struct assignment *item = map_get(&known, MAP_KEY(*partition));
+        if (!item) {
+            item = &items[count++];
+            map_put(&known, MAP_KEY(*partition), item);
+        }
+        *item = (struct assignment){.partition = *partition,
+                                    .replicas = {.ids = asked->assignments[i].broker_ids,
+                                                 .count = asked->assignments[i].broker_ids_count}};
+    }
+    map_done(&known);
+    qsort(items, (size_t)count, sizeof *items, compare_partitions);
+    return count;
+}
+
+/* Kafka adds up the partitions that are not negative. What passes so without being the partitions
+ * from 0 on breaks down later, and would be written as a topic that nobody can read. */
+static enum err check_sequence(const struct assignment *items, int32_t count)
+{
+    int64_t sum = 0;
+    for (int32_t i = 0; i < count; i++)
+        sum += items[i].partition > 0 ? items[i].partition : 0;
+    if (sum != (int64_t)count * (count - 1) / 2)
+        return err_note(ERR_INVALID_REPLICA_ASSIGNMENT,
+                        "partitions should be a consecutive 0-based integer sequence");
+    return items[0].partition < 0 ? ERR_UNKNOWN_SERVER_ERROR : ERR_OK;
+}
+
 /* Brokers that do not exist are accepted, as by Kafka in ZooKeeper mode. */
 static enum err assign_by_hand(struct creation *all, struct plan *plan)
 {
-    const struct create_topics_request_creatable_topic *asked = plan->asked;
     struct arena *arena = all->call->arena;
-    int32_t count = asked->assignments_count;
-    bool *seen = arena_new_array(arena, bool, count);
-    plan->znode.items = arena_new_array(arena, struct assignment, count);
+    struct assignment *items =
+        arena_new_array(arena, struct assignment, plan->asked->assignments_count);
+    int32_t count = lists_of(plan->asked, items);
+    plan->znode.items = items;
     plan->znode.count = count;
     for (int32_t i = 0; i < count; i++) {
-        int32_t partition = asked->assignments[i].partition_index;
-        struct ids replicas = {.ids = asked->assignments[i].broker_ids,
-                               .count = asked->assignments[i].broker_ids_count};
-        if (replicas.count != asked->assignments[0].broker_ids_count)
+        if (items[i].replicas.count != items[0].replicas.count)
             return err_note(ERR_INVALID_REPLICA_ASSIGNMENT,
                             "All partitions should have the same number of replicas");
-        if (ids_has_duplicate(&replicas))
-            return err_note(ERR_INVALID_REPLICA_ASSIGNMENT,
-                            "Duplicate replica assignment found: partition %" PRId32, partition);
-        if (partition < 0 || partition >= count || seen[partition])
-            return err_note(ERR_INVALID_REPLICA_ASSIGNMENT,
-                            "partitions should be a consecutive 0-based integer sequence");
-        seen[partition] = true;
-        plan->znode.items[partition] =
-            (struct assignment){.partition = partition, .replicas = replicas};
     }
-    return ERR_OK;
+    for (int32_t i = 0; i < count; i++) {
+        if (ids_has_duplicate(&items[i].replicas))
+            return err_note(ERR_INVALID_REPLICA_ASSIGNMENT,
+                            "Duplicate replica assignment found: HashMap(%s)",
+                            text_of_lists(arena, items, count));
+    }
+    return check_sequence(items, count);
 }
 
 static enum err assign(struct creation *all, struct plan *plan)

@@ -12,6 +12,7 @@ struct removal {
     struct delete_topics_response *response;
     size_t *writes; /* of each response entry */
     bool *go;
+    struct map known; /* by name: those that have an entry */
 };
 
 static void set_error(struct removal *all, int32_t index, enum err e)
@@ -41,6 +42,12 @@ static void fill(struct removal *all, const struct delete_topics_request *reques
     }
 }
 
+/* Deleted, and clients of this broker see it no more; what is left goes on behind. */
+static bool is_gone(const struct topic *topic)
+{
+    return topic->deleting && topic->delete_started && !topic->self_knows;
+}
+
 static void resolve(struct removal *all, int32_t index)
 {
     struct context *context = &all->controller->context;
@@ -48,11 +55,6 @@ static void resolve(struct removal *all, int32_t index)
     struct topic *topic;
     if (!slice_is_null(result->name)) {
         topic = context_topic(context, result->name);
-        if (!topic) {
-            set_error(all, index, ERR_UNKNOWN_TOPIC_OR_PARTITION);
-            return;
-        }
-        result->topic_id = topic->id;
     } else if (uuid_is_zero(result->topic_id)) { /* neither: as one whose name may not be told */
         set_error(all, index, ERR_TOPIC_AUTHORIZATION_FAILED);
         return;
@@ -64,13 +66,10 @@ static void resolve(struct removal *all, int32_t index)
         }
         result->name = arena_copy(all->call->arena, slice_str(topic->name));
     }
-    all->go[index] = true;
-    for (int32_t i = 0; i < index; i++) {
-        if (all->go[i] && slice_equal(all->response->responses[i].name, result->name)) {
-            all->go[index] = false;
-            set_error(all, index, ERR_INVALID_REQUEST);
-        }
-    }
+    if (!topic || is_gone(topic))
+        set_error(all, index, ERR_UNKNOWN_TOPIC_OR_PARTITION);
+    else /* what becomes of it is told in its first entry; the others stay without an error */
+        all->go[index] = !map_put(&all->known, result->name, topic);
 }
 
 /* One topic by name and id at once: the whole request is refused. */
@@ -131,6 +130,7 @@ static enum err event_delete_topics(struct controller *controller, void *context
         refusal = ERR_INVALID_REQUEST;
     for (int32_t i = 0; !refusal && i < all.response->responses_count; i++)
         resolve(&all, i);
+    map_done(&all.known);
     if (!refusal)
         e = write_marks(&all);
     if (e)

@@ -350,9 +350,7 @@ static enum err judge_feature(const struct update_features_request_feature_updat
                         "Could not apply finalized feature update because the provided feature is "
                         "not supported.");
     if (type != UPGRADE)
-        return err_note(ERR_INVALID_REQUEST,
-                        "Can not delete non-existing finalized feature: '%.*s'",
-                        SLICE_ARG(asked->feature));
+        return err_note(ERR_INVALID_REQUEST, "Can not delete non-existing finalized feature.");
     return err_note(ERR_INVALID_REQUEST,
                     "Can not provide versionLevel: %d less than 1 without setting the SAFE "
                     "downgradeType in the request.",
