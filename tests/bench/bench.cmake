@@ -9,13 +9,21 @@ foreach(name bench_produce bench_consume bench_round_trip bench_sendfile bench_a
   list(APPEND BENCH_PROGRAMS ${name})
 endforeach()
 
-foreach(pair bench_idle:server bench_log_open:log bench_log_create:log bench_validate:record)
+foreach(pair bench_touch:base bench_idle:server bench_log_open:log bench_log_create:log bench_validate:record)
   string(REPLACE ":" ";" pair ${pair})
   list(GET pair 0 name)
   list(GET pair 1 part)
   add_executable(${name} ${CMAKE_CURRENT_LIST_DIR}/${name}.c)
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${part})
+  list(APPEND BENCH_PROGRAMS ${name})
+endforeach()
+
+# For tests/bench/failover.
+foreach(name bench_failover bench_zookeeper)
+  add_executable(${name} ${CMAKE_CURRENT_LIST_DIR}/${name}.c ${CMAKE_CURRENT_LIST_DIR}/failover_metadata.c)
+  target_compile_definitions(${name} PRIVATE THREADED)
+  target_link_libraries(${name} PRIVATE bench_client ${ZOOKEEPER_LIBRARY})
   list(APPEND BENCH_PROGRAMS ${name})
 endforeach()
 
