@@ -25,7 +25,8 @@ struct server {
     struct clock *clock;
     char *zookeeper_connect; /* of the embedded coordinator too */
     struct embedded *embedded;
-    struct arena *names; /* small strings that live as long as the server */
+    struct arena *names;                 /* small strings that live as long as the server */
+    struct failed_dir_work *failed_dirs; /* one for each of log.dirs, as each fails once */
     struct broker broker;
 
     struct network *network;

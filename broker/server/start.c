@@ -85,13 +85,19 @@ static void dir_failed_on_control(struct control_work *control_work)
         broker_zk_tell_dir_failed(server);
     else
         server_fail(server, "every log directory has failed");
-    free(work);
 }
 
+/* Nobody runs what is posted where the start fails, so it is the server's. */
 static void dir_failed(void *context, const struct log_dir *dir)
 {
     struct server *server = context;
-    struct failed_dir_work *work = mem_new(struct failed_dir_work);
+    struct failed_dir_work *work = NULL;
+    for (int i = 0; !work; i++) {
+        struct log_dir_view view;
+        log_manager_dir_view(server->broker.log_manager, i, &view);
+        if (view.dir == dir)
+            work = &server->failed_dirs[i];
+    }
     work->work.run = dir_failed_on_control;
     work->server = server;
     work->dir = dir;
@@ -122,6 +128,7 @@ static enum err open_logs(struct server *server)
         .context = server,
     };
     topic_settings_log_config(server->topic_settings, "", &options.default_config);
+    server->failed_dirs = arena_new_array(server->names, struct failed_dir_work, c->log_dirs.count);
     return log_manager_open(&options, &server->broker.log_manager);
 }
 
