@@ -258,6 +258,48 @@ static void read_to_input(struct connection *conn)
     }
 }
 
+/* How many of the bytes are whole frames; a size that is not good counts, so that it is refused. */
+static size_t whole_frames_size(const struct connection *conn, const uint8_t *data, size_t size)
+{
+    size_t whole = 0;
+    while (size - whole >= FRAME_SIZE_BYTES) {
+        int32_t frame_size = (int32_t)get_be32(data + whole);
+        if (frame_size < 0 || frame_size > conn->thread->network->options.request_max_bytes)
+            return whole + FRAME_SIZE_BYTES;
+        if (size - whole - FRAME_SIZE_BYTES < (size_t)frame_size)
+            break;
+        whole += FRAME_SIZE_BYTES + (size_t)frame_size;
+    }
+    return whole;
+}
+
+/* The whole frames that wait in the socket; not 0 where reading tells more (its end, an error). */
+static size_t peek_whole_frames(struct connection *conn)
+{
+    uint8_t *scratch = conn->thread->scratch;
+    ssize_t n = recv(conn->fd, scratch, SCRATCH_BYTES, MSG_DONTWAIT | MSG_PEEK);
+    return n > 0 ? whole_frames_size(conn, scratch, (size_t)n) : FRAME_SIZE_BYTES;
+}
+
+/* While unfinished requests fill the memory they share, whole ones are still served: they need none
+ * of it. Only what is whole is taken off the socket. False: there is none. */
+static bool read_whole_frames(struct connection *conn)
+{
+    uint8_t *scratch = conn->thread->scratch;
+    size_t whole = peek_whole_frames(conn);
+    if (whole == 0)
+        return false;
+    conn->in_use = true;
+    size_t size = receive(conn, scratch, whole);
+    if (size > 0) {
+        connection_touch(conn);
+        size_t used = consume(conn, scratch, size);
+        if (conn->state != CLOSED && used < size)
+            input_put(conn, scratch + used, size - used);
+    }
+    return true;
+}
+
 static void leave(struct connection *conn)
 {
     conn->in_use = false;
@@ -273,6 +315,10 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
         return;
     }
     if (!conn->input && !input_has_room(conn, SCRATCH_BYTES)) {
+        if (read_whole_frames(conn)) {
+            leave(conn);
+            return;
+        }
         stop_reading(conn);
         thread_pause_for_memory(conn->thread, conn);
         return;
@@ -318,7 +364,7 @@ void connection_continue(struct connection *conn)
 void connection_retry_memory(struct connection *conn)
 {
     size_t more = conn->input ? conn->input_capacity * 2 : SCRATCH_BYTES;
-    if (!input_has_room(conn, more))
+    if (!input_has_room(conn, more) && (conn->input || peek_whole_frames(conn) == 0))
         return;
     list_remove(&conn->paused);
     conn->thread->memory_progress_ms = thread_now_ms(conn->thread);
