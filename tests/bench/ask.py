@@ -5,7 +5,7 @@ import struct
 
 from brokers import Failed, harness
 
-CREATE_TOPICS, DELETE_TOPICS, API_VERSIONS = 19, 20, 18
+CREATE_TOPICS, DELETE_TOPICS, API_VERSIONS, ELECT_LEADERS = 19, 20, 18, 43
 TOPIC_ALREADY_EXISTS, UNKNOWN_TOPIC = 36, 3
 TIMEOUT_MS = 60000
 
@@ -38,11 +38,11 @@ def check(what, errors):
         raise Failed("%s: error codes %s" % (what, dict(list(bad.items())[:3])))
 
 
-def create(port, names, partitions, **settings):
-    """CreateTopics, one request for all names, one replica."""
+def create(port, names, partitions, replicas=1, **settings):
+    """CreateTopics, one request for all names; port is the controller's."""
     body = struct.pack(">i", len(names))
     for name in names:
-        body += text(name) + struct.pack(">ihii", partitions, 1, 0, len(settings))
+        body += text(name) + struct.pack(">ihii", partitions, replicas, 0, len(settings))
         for key, value in settings.items():
             body += text(key.replace("_", ".")) + text(str(value))
     body += struct.pack(">ib", TIMEOUT_MS, 0)
@@ -52,6 +52,11 @@ def create(port, names, partitions, **settings):
 def delete(port, names):
     body = struct.pack(">i", len(names)) + b"".join(text(name) for name in names) + struct.pack(">i", TIMEOUT_MS)
     check("DeleteTopics", read_errors(ask(port, DELETE_TOPICS, 1, body)[4:], False))
+
+
+def elect_preferred(port):
+    """ElectLeaders of all partitions at the controller; those that lead as preferred already are no error."""
+    ask(port, ELECT_LEADERS, 0, struct.pack(">ii", -1, TIMEOUT_MS))
 
 
 def idle_connections(port, count):

@@ -3,9 +3,10 @@
  * again. It pauses as long as an answer took, so that waiting takes no more than half of the
  * broker's time.
  *
- *     bench_await PORT PARTITIONS SINCE_NS SECONDS
+ *     bench_await PORT PARTITIONS SINCE_NS SECONDS [REPLICAS]
  *
- * SINCE_NS is the moment of CLOCK_MONOTONIC from which `seconds` is counted. Fails after SECONDS.
+ * REPLICAS: so many must be in sync, too. SINCE_NS is the moment of CLOCK_MONOTONIC from which
+ * `seconds` is counted. Fails after SECONDS.
  */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -24,6 +25,8 @@
 struct reader {
     const uint8_t *at, *end;
 };
+
+static long in_sync_least;
 
 struct count {
     long partitions, led;
@@ -47,10 +50,12 @@ static void skip_text(struct reader *r)
     r->at += size > 0 ? size : 0;
 }
 
-static void skip_ids(struct reader *r)
+static int32_t skip_ids(struct reader *r)
 {
-    for (int32_t left = take_int(r, 4); left > 0; left--)
+    int32_t count = take_int(r, 4);
+    for (int32_t left = count; left > 0; left--)
         take_int(r, 4);
+    return count;
 }
 
 static int32_t read_brokers(struct reader *r)
@@ -75,9 +80,9 @@ static void read_topic(struct reader *r, struct count *count)
         bool is_sound = take_int(r, 2) == 0;
         take_int(r, 4);
         count->partitions++;
-        count->led += (take_int(r, 4) >= 0) & is_sound;
+        bool is_led = take_int(r, 4) >= 0;
         skip_ids(r);
-        skip_ids(r);
+        count->led += is_led & is_sound & (skip_ids(r) >= in_sync_least);
     }
 }
 
@@ -130,8 +135,9 @@ static void pause_us(int64_t us)
 
 int main(int argc, char **argv)
 {
-    if (argc != 5)
-        bench_fail("bench_await PORT PARTITIONS SINCE_NS SECONDS");
+    if (argc != 5 && argc != 6)
+        bench_fail("bench_await PORT PARTITIONS SINCE_NS SECONDS [REPLICAS]");
+    in_sync_least = argc == 6 ? bench_number(argv[5]) : 0;
     uint16_t port = (uint16_t)bench_number(argv[1]);
     long wanted = bench_number(argv[2]);
     int64_t since_us = bench_number(argv[3]) / 1000,
@@ -156,6 +162,6 @@ int main(int argc, char **argv)
         int64_t took_us = bench_now_us() - asked_us;
         pause_us(took_us > PAUSE_LEAST_US ? took_us : PAUSE_LEAST_US);
     }
-    bench_fail("%ld of %ld partitions had a leader, %ld were wanted", count.led, count.partitions,
-               wanted);
+    bench_fail("%ld of %ld partitions had a leader and enough replicas, %ld were wanted", count.led,
+               count.partitions, wanted);
 }

@@ -42,11 +42,12 @@ def numbers(line):
 class Place:
     """Where a bench works: a folder, a ZooKeeper, and the programs."""
 
-    def __init__(self, programs, folder=None):
+    def __init__(self, programs, folder=None, tick_ms=2000):
         self.programs = pathlib.Path(programs).resolve()
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="stoker-bench-", dir=folder))
         self.zookeeper_port = harness.free_ports(1)[0]
         self.names = 0
+        self.tick_ms = tick_ms
         subprocess.run([CLUSTER, "jars"], check=True)
         self._cluster("zookeeper", self.folder)
         self.zookeeper_pid = int((self.folder / "zookeeper.pid").read_text())
@@ -56,7 +57,7 @@ class Place:
         subprocess.run([CLUSTER, *map(str, arguments)], check=True, env=self.environment())
 
     def environment(self, **more):
-        return dict(os.environ, ZOOKEEPER_PORT=str(self.zookeeper_port), **more)
+        return dict(os.environ, ZOOKEEPER_PORT=str(self.zookeeper_port), TICK_MS=str(self.tick_ms), **more)
 
     def unique(self, stem):
         self.names += 1
@@ -94,13 +95,15 @@ class Place:
 class Home:
     """What outlives a broker's process: its folder, port, chroot and settings. start() makes it run."""
 
-    def __init__(self, place, side, name, **settings):
+    def __init__(self, place, side, name, broker_id=1, chroot=None, **settings):
         self.place, self.side, self.name = place, side, "%s-%s" % (place.unique(name), side)
+        self.id, self.chroot = broker_id, chroot or self.name
         self.folder = place.folder / self.name
         self.folder.mkdir(parents=True)
         self.port = harness.free_ports(1)[0]
-        self.log_dir = self.folder / "broker-1"
-        self.settings = dict(SETTINGS, **{"zookeeper.connect": "127.0.0.1:%d/%s" % (place.zookeeper_port, self.name)})
+        self.log_dir = self.folder / ("broker-%d" % broker_id)
+        self.log = self.folder / ("broker-%d.log" % broker_id)
+        self.settings = dict(SETTINGS, **{"zookeeper.connect": "127.0.0.1:%d/%s" % (place.zookeeper_port, self.chroot)})
         self.settings.update((key.replace("_", "."), value) for key, value in settings.items())
 
     def start(self, files=FILES, **more):
@@ -114,7 +117,7 @@ class Home:
 
     def _await_no_registration(self):
         """A killed broker's node stands until its session ends; starting before that would measure ZooKeeper's patience."""
-        node = "/%s/brokers/ids/1" % self.name
+        node = "/%s/brokers/ids/%d" % (self.chroot, self.id)
         harness.wait_for("the old registration goes", lambda: node not in self.place.ephemerals().split(), 60)
 
     def remove(self):
@@ -128,11 +131,11 @@ def end_all_but(kept):
 
 
 def start_jvm(home, settings, limit):
-    pid_file = home.folder / "broker-1.pid"
+    pid_file = home.folder / ("broker-%d.pid" % home.id)
     pid_file.unlink(missing_ok=True)
     pairs = ["%s=%s" % pair for pair in settings.items()]
-    script = subprocess.Popen([CLUSTER, "broker", home.folder, "1", *pairs], preexec_fn=limit, stderr=subprocess.DEVNULL,
-                              env=home.place.environment(BROKER_PORT=str(home.port - 1)))
+    script = subprocess.Popen([CLUSTER, "broker", home.folder, str(home.id), *pairs], preexec_fn=limit, stderr=subprocess.DEVNULL,
+                              env=home.place.environment(BROKER_PORT=str(home.port - home.id)))
     while not (pid_file.exists() and pid_file.read_text().strip()):
         time.sleep(0.0005)
     return Running(home, int(pid_file.read_text()), time.monotonic_ns(), script)
@@ -140,11 +143,11 @@ def start_jvm(home, settings, limit):
 
 def start_stoker(home, settings, limit):
     path = home.folder / "server.properties"
-    lines = {"broker.id": 1, "listeners": "PLAINTEXT://127.0.0.1:%d" % home.port, "log.dirs": home.log_dir,
+    lines = {"broker.id": home.id, "listeners": "PLAINTEXT://127.0.0.1:%d" % home.port, "log.dirs": home.log_dir,
              "offsets.topic.replication.factor": 1, "transaction.state.log.replication.factor": 1,
              "transaction.state.log.min.isr": 1, "group.initial.rebalance.delay.ms": 0, **settings}
     path.write_text("".join("%s=%s\n" % pair for pair in lines.items()))
-    with open(home.folder / "broker-1.log", "ab") as log:
+    with open(home.log, "ab") as log:
         since = time.monotonic_ns()
         child = subprocess.Popen([home.place.programs / "stokerd", path], stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=limit)
     return Running(home, child.pid, since, child)
@@ -171,8 +174,7 @@ class Running:
         return numbers(out)["seconds"]
 
     def tail(self):
-        log = self.home.folder / "broker-1.log"
-        return "the broker's log ends:\n" + "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+        return "the broker's log ends:\n" + "\n".join(self.home.log.read_text(errors="replace").splitlines()[-15:])
 
     def cpu(self):
         """Seconds of all its threads so far, user and system."""

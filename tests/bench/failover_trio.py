@@ -1,0 +1,87 @@
+"""Three brokers of one side beside the bench's ZooKeeper: started, loaded with topics, killed and brought back one at a time."""
+import signal
+import time
+
+import ask
+from brokers import Failed, Home, harness
+
+IDS = (1, 2, 3)
+TOPIC_PARTITIONS = 100
+AWAIT_SECONDS = 300
+
+
+class Trio:
+    def __init__(self, bench, side, name, **settings):
+        self.place, self.side, self.chroot = bench.place, side, bench.place.unique(name)
+        self.homes = {i: Home(bench.place, side, "%s-%d" % (name, i), broker_id=i, chroot=self.chroot, **settings) for i in IDS}
+        self.brokers = {i: home.start() for i, home in self.homes.items()}
+        self.partitions = 0
+        for broker in self.brokers.values():
+            broker.await_leaders(0)
+        harness.wait_for("all know each other", lambda: all(self.view(i)[1] == set(IDS) for i in IDS), 60)
+
+    @property
+    def zookeeper(self):
+        return self.homes[1].settings["zookeeper.connect"]
+
+    def view(self, broker_id):
+        """(controller, live brokers) as that broker knows them."""
+        controller, ids = harness.metadata(self.homes[broker_id].port, timeout=30)
+        return controller, set(ids)
+
+    def controller(self):
+        views = []
+
+        def agreed():
+            views[:] = [self.view(i)[0] for i in self.brokers]
+            return len(set(views)) == 1 and views[0] in self.brokers
+        harness.wait_for("one controller", agreed, 60)
+        return views[0]
+
+    def create(self, stem, partitions):
+        """Topics of 100 partitions, three replicas each, in one request. Seconds until every broker names all leaders."""
+        topics, each = max(1, partitions // TOPIC_PARTITIONS), min(partitions, TOPIC_PARTITIONS)
+        since = time.monotonic_ns()
+        ask.create(self.homes[self.controller()].port, ["%s-%d" % (stem, i) for i in range(topics)], each, replicas=3)
+        self.partitions += topics * each
+        return max(broker.await_leaders(self.partitions, since, AWAIT_SECONDS) for broker in self.brokers.values())
+
+    def await_in_sync(self, since_ns=None, port=None):
+        """Seconds until the ISR of every partition is all three."""
+        port = port or self.homes[next(iter(self.brokers))].port
+        return self.place.program("bench_await", port, self.partitions, since_ns or time.monotonic_ns(), AWAIT_SECONDS,
+                                  len(IDS))["seconds"]
+
+    def watch(self, gone):
+        """A client that watches the broker's znode and asks the others once it goes; .stdout has what it saw."""
+        others = ["%d=%d" % (i, self.homes[i].port) for i in self.brokers if i != gone]
+        watcher = self.place.start("bench_failover", self.zookeeper, gone, self.partitions, AWAIT_SECONDS, *others)
+        if watcher.stdout.readline().strip() != "watching":
+            raise Failed("bench_failover: " + watcher.stderr.read())
+        return watcher
+
+    def kill(self, broker_id, number=signal.SIGKILL):
+        broker = self.brokers.pop(broker_id)
+        broker.kill() if number == signal.SIGKILL else broker.stop()
+
+    def start(self, broker_id):
+        self.brokers[broker_id] = self.homes[broker_id].start()
+        return self.brokers[broker_id]
+
+    def restore(self):
+        """All brokers up, everything in sync, leaders where they are preferred."""
+        for i in IDS:
+            if i not in self.brokers:
+                self.start(i).await_leaders(self.partitions)
+        self.await_in_sync()
+        ask.elect_preferred(self.homes[self.controller()].port)
+
+    def cpu(self):
+        return sum(broker.cpu() for broker in self.brokers.values())
+
+    def end(self):
+        for broker in self.brokers.values():
+            broker.kill()
+        self.brokers = {}
+        for home in self.homes.values():
+            home.remove()
