@@ -24,6 +24,13 @@ void handle_stop_replica(struct request *request)
     request_answer(request, &response);
 }
 
+/* A request wrapped into another, by which brokers forward to a KRaft controller. In ZooKeeper mode
+ * it is listed and closes the connection. */
+void handle_envelope(struct request *request)
+{
+    request_refuse(request, "requests are not forwarded in ZooKeeper mode");
+}
+
 void handle_update_metadata(struct request *request)
 {
     const struct update_metadata_request *message = request->message;

@@ -6,9 +6,19 @@
 #include "broker/api/request.h"
 
 void handle_api_versions(struct request *request);
+void handle_consumer_group_describe(struct request *request);
+void handle_consumer_group_heartbeat(struct request *request);
+void handle_create_acls(struct request *request);
+void handle_create_delegation_token(struct request *request);
+void handle_delete_acls(struct request *request);
 void handle_delete_records(struct request *request);
+void handle_describe_acls(struct request *request);
 void handle_describe_cluster(struct request *request);
+void handle_describe_delegation_token(struct request *request);
 void handle_describe_log_dirs(struct request *request);
+void handle_describe_producers(struct request *request);
+void handle_envelope(struct request *request);
+void handle_expire_delegation_token(struct request *request);
 void handle_fetch(struct request *request);
 void handle_find_coordinator(struct request *request);
 void handle_init_producer_id(struct request *request);
@@ -17,6 +27,9 @@ void handle_list_offsets(struct request *request);
 void handle_metadata(struct request *request);
 void handle_offset_for_leader_epoch(struct request *request);
 void handle_produce(struct request *request);
+void handle_renew_delegation_token(struct request *request);
+void handle_sasl_authenticate(struct request *request);
+void handle_sasl_handshake(struct request *request);
 void handle_stop_replica(struct request *request);
 void handle_update_metadata(struct request *request);
 

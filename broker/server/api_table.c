@@ -17,24 +17,37 @@
     X(UPDATE_METADATA, on_control_update_metadata, ON_LOOP, 0, 8)                                  \
     X(CONTROLLED_SHUTDOWN, handle_controlled_shutdown, ON_CONTROLLER, 0, 3)                        \
     X(FIND_COORDINATOR, handle_find_coordinator, ON_LOOP, 0, 6)                                    \
+    X(SASL_HANDSHAKE, handle_sasl_handshake, ON_LOOP, 0, 1)                                        \
     X(API_VERSIONS, handle_api_versions, ON_LOOP, 0, 4)                                            \
     X(CREATE_TOPICS, handle_create_topics, ON_CONTROLLER, 0, 7)                                    \
     X(DELETE_TOPICS, handle_delete_topics, ON_CONTROLLER, 0, 6)                                    \
     X(DELETE_RECORDS, handle_delete_records, ON_LOOP, 0, 2)                                        \
     X(INIT_PRODUCER_ID, handle_init_producer_id, ON_LOOP, 0, 5)                                    \
     X(OFFSET_FOR_LEADER_EPOCH, handle_offset_for_leader_epoch, ON_LOOP, 0, 4)                      \
+    X(DESCRIBE_ACLS, handle_describe_acls, ON_LOOP, 0, 3)                                          \
+    X(CREATE_ACLS, handle_create_acls, ON_LOOP, 0, 3)                                              \
+    X(DELETE_ACLS, handle_delete_acls, ON_LOOP, 0, 3)                                              \
     X(DESCRIBE_CONFIGS, on_control_describe_configs, ON_LOOP, 0, 4)                                \
     X(ALTER_CONFIGS, on_control_alter_configs, ON_LOOP, 0, 2)                                      \
     X(DESCRIBE_LOG_DIRS, handle_describe_log_dirs, ON_LOOP, 0, 4)                                  \
+    X(SASL_AUTHENTICATE, handle_sasl_authenticate, ON_LOOP, 0, 2)                                  \
     X(CREATE_PARTITIONS, handle_create_partitions, ON_CONTROLLER, 0, 3)                            \
+    X(CREATE_DELEGATION_TOKEN, handle_create_delegation_token, ON_LOOP, 0, 3)                      \
+    X(RENEW_DELEGATION_TOKEN, handle_renew_delegation_token, ON_LOOP, 0, 2)                        \
+    X(EXPIRE_DELEGATION_TOKEN, handle_expire_delegation_token, ON_LOOP, 0, 2)                      \
+    X(DESCRIBE_DELEGATION_TOKEN, handle_describe_delegation_token, ON_LOOP, 0, 3)                  \
     X(ELECT_LEADERS, handle_elect_leaders, ON_CONTROLLER, 0, 2)                                    \
     X(INCREMENTAL_ALTER_CONFIGS, on_control_incremental_alter_configs, ON_LOOP, 0, 1)              \
     X(ALTER_PARTITION_REASSIGNMENTS, handle_alter_reassignments, ON_CONTROLLER, 0, 0)              \
     X(LIST_PARTITION_REASSIGNMENTS, handle_list_reassignments, ON_CONTROLLER, 0, 0)                \
     X(ALTER_PARTITION, handle_alter_partition, ON_CONTROLLER, 0, 3)                                \
     X(UPDATE_FEATURES, handle_update_features, ON_CONTROLLER, 0, 1)                                \
+    X(ENVELOPE, handle_envelope, ON_LOOP, 0, 0)                                                    \
     X(DESCRIBE_CLUSTER, handle_describe_cluster, ON_LOOP, 0, 1)                                    \
-    X(ALLOCATE_PRODUCER_IDS, handle_allocate_producer_ids, ON_CONTROLLER, 0, 0)
+    X(DESCRIBE_PRODUCERS, handle_describe_producers, ON_LOOP, 0, 0)                                \
+    X(ALLOCATE_PRODUCER_IDS, handle_allocate_producer_ids, ON_CONTROLLER, 0, 0)                    \
+    X(CONSUMER_GROUP_HEARTBEAT, handle_consumer_group_heartbeat, ON_LOOP, 0, 0)                    \
+    X(CONSUMER_GROUP_DESCRIBE, handle_consumer_group_describe, ON_LOOP, 0, 0)
 
 /* --- handlers that run on the control thread --- */
 
