@@ -3,7 +3,9 @@
  * answers at once; acks=all waits until every partition's high watermark has passed its records, or
  * the time is up.
  *
- *      append all --(flush.messages)--> flush on a worker --(acks=all)--> wait --> answer */
+ *      append all --(flush.messages)--> sync all at once --(acks=all)--> wait --> answer
+ *
+ * While a request waits for disks or replicas it has no thread. */
 #include "broker/api/handlers.h"
 #include "broker/api/produce_work.h"
 #include "broker/base/trace.h"
@@ -23,22 +25,40 @@ static void acks_or_answer(struct request *request)
         produce_answer(wait);
 }
 
-/* On a worker: those that arrive while a sync runs share the next one. */
-static void flush(struct request *request)
+/* On the thread that synced, or our own where there was nothing to sync. The last one posts the
+ * request home. */
+static void part_flushed(struct log_flush_waiter *waiter, enum err e)
 {
-    struct produce_wait *wait = request->waiting;
+    struct produce_part *part = CONTAINER_OF(waiter, struct produce_part, flush);
+    struct produce_wait *wait = part->wait;
+    if (e)
+        produce_part_set_error(part, e);
+    else
+        partition_flushed(part->partition);
+    if (atomic_fetch_sub(&wait->open_count, 1) == 1)
+        request_post(wait->request, acks_or_answer);
+}
+
+/* All partitions side by side; those that arrive while a sync runs share the next one. */
+static void flush(struct produce_wait *wait)
+{
+    wait->open_count = 1;
     for (int32_t i = 0; i < wait->parts_count; i++) {
         struct produce_part *part = &wait->parts[i];
         if (part->error || !part->needs_flush)
             continue;
         struct log *log = partition_log(part->partition);
-        enum err e = log ? log_flush_to(log, part->required_offset) : ERR_NOT_LEADER_OR_FOLLOWER;
-        if (e)
-            produce_part_set_error(part, e);
-        else
-            partition_flushed(part->partition);
+        if (!log) {
+            produce_part_set_error(part, ERR_NOT_LEADER_OR_FOLLOWER);
+            continue;
+        }
+        part->flush.offset = part->required_offset;
+        part->flush.done = part_flushed;
+        atomic_fetch_add(&wait->open_count, 1);
+        log_flush_begin(log, &part->flush);
     }
-    request_post(request, acks_or_answer);
+    if (atomic_fetch_sub(&wait->open_count, 1) == 1)
+        acks_or_answer(wait->request);
 }
 
 /* --- appending --- */
@@ -248,7 +268,7 @@ void handle_produce(struct request *request)
         needs_flush |= wait->parts[i].needs_flush;
     }
     if (needs_flush)
-        request_to_worker(request, flush);
+        flush(wait);
     else
         acks_or_answer(request);
 }

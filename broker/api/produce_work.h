@@ -20,6 +20,7 @@ struct produce_part {
     bool needs_flush;
     bool continues_txn; /* transactional: only where its transaction is open already */
     enum err error;     /* ERR_AGAIN while it waits for other replicas */
+    struct log_flush_waiter flush;
     struct partition_waiter waiter;
     struct produce_wait *wait;
 };
@@ -29,7 +30,10 @@ struct produce_wait {
     struct produce_response response;
     struct produce_part *parts;
     int32_t parts_count;
-    _Atomic int32_t open_count; /* parts that wait, and one for the thread that sets them up */
+    /* Parts that wait, for the disk and then for replicas; and one for the thread that sets them
+     * up.
+     */
+    _Atomic int32_t open_count;
 };
 
 static inline const struct produce_request *produce_message(const struct produce_wait *wait)

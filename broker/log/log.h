@@ -121,6 +121,17 @@ MUST_USE enum err log_flush(struct log *log);
 /* The same, for what lies below `offset`: nothing is done where another sync has covered it. */
 MUST_USE enum err log_flush_to(struct log *log, int64_t offset);
 
+/* One who waits for a sync without a thread of its own: embedded by the caller, who keeps it until
+ * `done`. */
+struct log_flush_waiter {
+    int64_t offset; /* what lies below is to be on stable storage */
+    void (*done)(struct log_flush_waiter *waiter, enum err e);
+    struct log_flush_waiter *next; /* the log's */
+};
+/* log_flush_to() that does not block: `done` is called once; before the return where a sync has
+ * covered the offset already or none ever will, else by the thread that syncs, without a lock. */
+void log_flush_begin(struct log *log, struct log_flush_waiter *waiter);
+
 void log_set_config(struct log *log, const struct log_config *config);
 MUST_USE enum err
 log_set_topic_id(struct log *log,

@@ -1,7 +1,9 @@
 /* To stable storage: by group commit when someone must know, by early write-back all the time.
  *
  * Group commit: whoever comes first syncs up to the log end of that moment, those who come while it
- * runs wait and are either covered by it or by the next one, which one of them runs for all.
+ * runs wait and are either covered by it or by the next one, which is run for all of them. A log
+ * has one sync at a time, many logs have as many as the manager has threads for it; who waits
+ * without a thread is told by the one that synced.
  *
  * The active segment's indexes are not synced: after a crash recovery rebuilds those of the segment
  * that holds the recovery point and of all later ones. Those of finished segments are. */
@@ -97,23 +99,115 @@ static enum err sync_once(struct log *log)
     return ERR_OK;
 }
 
+/* Is there nothing that a sync could do? What was truncated meanwhile is no business of the disk.
+ */
+static bool is_settled(const struct log *log, int64_t offset)
+{
+    return log_recovery_point(log) >= offset || offset > log_end_offset(log);
+}
+
+/* Those whom the sync that ended with `e` has settled: all, where it failed. flush_mutex held. */
+static struct log_flush_waiter *take_settled(struct log *log, enum err e)
+{
+    struct log_flush_waiter *settled = NULL, **at = &log->flush_waiters;
+    while (*at) {
+        struct log_flush_waiter *waiter = *at;
+        if (!e && !is_settled(log, waiter->offset)) {
+            at = &waiter->next;
+            continue;
+        }
+        *at = waiter->next;
+        waiter->next = settled;
+        settled = waiter;
+    }
+    return settled;
+}
+
+static void tell(struct log_flush_waiter *waiters, enum err e)
+{
+    while (waiters) {
+        struct log_flush_waiter *waiter = waiters;
+        waiters = waiter->next; /* it is its owner's again once it is told */
+        waiter->done(waiter, e);
+    }
+}
+
+static void sync_for_waiters(struct log *log);
+
+/* flush_mutex held. True: the caller lets go of it and calls queue_sync(). */
+static bool must_queue_sync(struct log *log)
+{
+    return log->flush_waiters && !log->is_flushing && !atomic_exchange(&log->is_sync_queued, true);
+}
+
+static void queue_sync(struct log *log)
+{
+    if (log->host->run_sync)
+        log->host->run_sync(log->host->context, sync_for_waiters, log);
+    else
+        sync_for_waiters(log);
+}
+
+/* One sync for everyone; flush_mutex held, and let go of meanwhile. Those who came while it ran get
+ * the next one, which begins before the others are told. */
+static enum err sync_for_all(struct log *log)
+{
+    log->is_flushing = true;
+    pthread_mutex_unlock(&log->flush_mutex);
+    enum err e =
+        log_failed(log, err_wrap(sync_once(log), "flush %s-%" PRId32, log->topic, log->partition));
+    pthread_mutex_lock(&log->flush_mutex);
+    log->is_flushing = false;
+    pthread_cond_broadcast(&log->flush_done);
+    struct log_flush_waiter *settled = take_settled(log, e);
+    bool must_queue = must_queue_sync(log);
+    pthread_mutex_unlock(&log->flush_mutex);
+    if (must_queue)
+        queue_sync(log);
+    tell(settled, e);
+    pthread_mutex_lock(&log->flush_mutex);
+    return e;
+}
+
+static void sync_for_waiters(struct log *log)
+{
+    pthread_mutex_lock(&log->flush_mutex);
+    atomic_store(&log->is_sync_queued, false);
+    if (log->flush_waiters && !log->is_flushing) { /* else who is at it queues the next */
+        enum err e = sync_for_all(log);
+        (void)e; /* the waiters know */
+    }
+    pthread_mutex_unlock(&log->flush_mutex);
+}
+
+void log_flush_begin(struct log *log, struct log_flush_waiter *waiter)
+{
+    enum err e = log_check_online(log);
+    pthread_mutex_lock(&log->flush_mutex);
+    bool must_wait = !e && !is_settled(log, waiter->offset);
+    if (must_wait) {
+        waiter->next = log->flush_waiters;
+        log->flush_waiters = waiter;
+    }
+    bool must_queue = must_wait && must_queue_sync(log);
+    pthread_mutex_unlock(&log->flush_mutex);
+    if (!must_wait)
+        waiter->done(waiter, e);
+    else if (must_queue)
+        queue_sync(log);
+}
+
 enum err log_flush_to(struct log *log, int64_t offset)
 {
     enum err e = ERR_OK;
     pthread_mutex_lock(&log->flush_mutex);
-    while (!e && log_recovery_point(log) < offset && offset <= log_end_offset(log)) {
-        if (log->is_flushing) {
-            pthread_cond_wait(&log->flush_done, &log->flush_mutex);
-            e = log_check_online(log);
+    while (!e && !is_settled(log, offset)) {
+        if (!log->is_flushing) {
+            e = sync_for_all(log);
             continue;
         }
-        log->is_flushing = true;
-        pthread_mutex_unlock(&log->flush_mutex);
-        e = log_failed(log,
-                       err_wrap(sync_once(log), "flush %s-%" PRId32, log->topic, log->partition));
-        pthread_mutex_lock(&log->flush_mutex);
-        log->is_flushing = false;
-        pthread_cond_broadcast(&log->flush_done);
+        pthread_cond_wait(&log->flush_done, &log->flush_mutex);
+        e = log_check_online(log);
     }
     pthread_mutex_unlock(&log->flush_mutex);
     return e;

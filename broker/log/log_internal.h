@@ -94,6 +94,9 @@ struct log_host {
     void *context;
     /* Run `work` on a log worker; NULL (tests): at once, or never where it is optional. */
     void (*run)(void *context, void (*work)(struct log *log), struct log *log);
+    /* Run `work`, which waits for the disk, where many may wait at a time. NULL (tests): at once.
+     */
+    void (*run_sync)(void *context, void (*work)(struct log *log), struct log *log);
     /* Unlink by and by: a file or directory renamed out of the way. Takes nothing; NULL: at once.
      */
     void (*remove_later)(void *context, const char *path, int64_t delay_ms);
@@ -135,9 +138,10 @@ struct log {
     struct uuid topic_id;
     int64_t size_bytes;
 
-    pthread_mutex_t flush_mutex; /* group commit; guards is_flushing */
+    pthread_mutex_t flush_mutex; /* group commit; guards down to flush_waiters */
     pthread_cond_t flush_done;
     bool is_flushing;
+    struct log_flush_waiter *flush_waiters; /* not covered yet; the newest first */
     pthread_mutex_t
         small_files_mutex; /* who writes them, or renames the directory; before `lock` */
 
@@ -147,7 +151,7 @@ struct log {
     _Atomic int64_t gap_from, gap_to;
     _Atomic bool has_txns;   /* open or not yet replicated: else the log end is stable */
     _Atomic bool is_offline; /* failed or damaged: nothing but errors */
-    _Atomic bool is_writeback_queued, is_flush_queued;
+    _Atomic bool is_writeback_queued, is_flush_queued, is_sync_queued;
     _Atomic bool small_files_unwritten; /* one of them, perhaps */
     _Atomic bool names_unsynced;    /* directory entries or small files not on stable storage yet */
     _Atomic bool dir_unsynced;      /* the directory's own entry, likewise */

@@ -31,6 +31,10 @@ struct log_manager {
     int32_t broker_id;
     char *cluster_id;
     struct log_workers *workers; /* NULL before start and after stop */
+    /* Threads that only wait for the disk, so that many logs are synced side by side: the file
+     * system then writes their entries by one commit. Made with the first sync. */
+    pthread_mutex_t syncers_mutex;
+    struct log_workers *_Atomic syncers;
 
     pthread_mutex_t create_mutex; /* one creation or deletion at a time, disk and all */
 

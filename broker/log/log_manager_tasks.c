@@ -143,7 +143,7 @@ static struct log *take_forgotten(struct log_manager *manager)
     for (size_t i = 0; i < manager->deleted_count; i++) {
         struct log *log = manager->deleted[i];
         if (now - log->deleted_at_ms < DELETED_LOG_KEPT_MS || atomic_load(&log->is_flush_queued) ||
-            atomic_load(&log->is_writeback_queued))
+            atomic_load(&log->is_writeback_queued) || atomic_load(&log->is_sync_queued))
             continue;
         manager->deleted[i] = manager->deleted[--manager->deleted_count];
         return log;

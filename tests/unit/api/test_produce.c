@@ -1,6 +1,11 @@
 /* Produce: what is appended, what is answered, and in which order faults are found. */
 #include "api_fixture.h"
 
+#include <errno.h>
+
+#include "broker/log/file_ops.h"
+#include "broker/log/log_manager_internal.h"
+
 #define NEWEST 11
 
 static struct partition *lead_t(struct api *api)
@@ -292,22 +297,104 @@ static void test_too_few_in_sync_after_the_append_say_so(void **state)
     partition_unref(p);
 }
 
-static void test_flush_messages_puts_records_on_disk_before_the_answer(void **state)
+/* The manager's threads that sync, run by hand. */
+static struct {
+    void (*work)(struct log *log);
+    struct log *log;
+} syncs[4];
+static int syncs_count;
+
+static void hold_sync(void *context, void (*work)(struct log *log), struct log *log)
 {
-    struct api *api = *state;
-    struct partition *p = lead_t(api);
+    (void)context;
+    assert_true(syncs_count < (int)ARRAY_SIZE(syncs));
+    syncs[syncs_count].work = work;
+    syncs[syncs_count++].log = log;
+}
+
+static void run_sync(struct api *api, int index)
+{
+    syncs[index].work(syncs[index].log);
+    fake_settle(api->loop);
+}
+
+static int refuse_sync(int fd)
+{
+    (void)fd;
+    errno = EIO;
+    return -1;
+}
+
+static struct partition *lead_flushed(struct api *api, const char *topic)
+{
+    struct partition *p = led_topic(api, topic, 0);
     struct log_config config = api->r->logs->config;
     config.flush_messages = 1;
     log_set_config(partition_log(p), &config);
-    fake_hold_workers(api->loop, true);
+    api->r->logs->manager->host.run_sync = hold_sync;
+    syncs_count = 0;
+    return p;
+}
+
+static void test_flush_messages_puts_records_on_disk_before_the_answer(void **state)
+{
+    struct api *api = *state;
+    struct partition *p = lead_flushed(api, "t");
     struct fake_call *call = produce(api, NEWEST, ACKS_ALL, &plain, 1);
     assert_false(fake_is_over(call));
     assert_int_equal(partition_high_watermark(p), 0); /* nobody sees what may vanish */
-    fake_hold_workers(api->loop, false);
-    fake_settle(api->loop);
+    run_sync(api, 0);
     assert_int_equal(produced(call)->error_code, 0);
     assert_int_equal(log_recovery_point(partition_log(p)), 3);
     assert_int_equal(partition_high_watermark(p), 3);
+    partition_unref(p);
+}
+
+static void test_partitions_of_a_request_are_synced_side_by_side_without_a_worker(void **state)
+{
+    struct api *api = *state;
+    struct partition *a = lead_flushed(api, "a"), *b = lead_flushed(api, "b");
+    const struct sent sent[] = {{.topic = "a", .spec = {.records = 2}},
+                                {.topic = "b", .spec = {.records = 2}}};
+    struct fake_call *call = produce(api, NEWEST, ACKS_LEADER, sent, 2);
+    assert_int_equal(fake_worker_runs(call), 0);
+    assert_int_equal(syncs_count, 2); /* both before any has ended */
+    run_sync(api, 1);
+    assert_int_equal(log_recovery_point(partition_log(b)), 2);
+    assert_false(fake_is_over(call));
+    run_sync(api, 0);
+    assert_true(fake_is_over(call));
+    partition_unref(a);
+    partition_unref(b);
+}
+
+static void test_requests_for_one_partition_share_a_sync(void **state)
+{
+    struct api *api = *state;
+    struct partition *p = lead_flushed(api, "t");
+    struct fake_call *calls[3];
+    for (int i = 0; i < 3; i++)
+        calls[i] = produce(api, NEWEST, ACKS_LEADER, &plain, 1);
+    assert_int_equal(syncs_count, 1);
+    run_sync(api, 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(produced(calls[i])->error_code, 0);
+    partition_unref(p);
+}
+
+static void test_a_sync_that_fails_fails_all_who_waited_for_it(void **state)
+{
+    struct api *api = *state;
+    struct partition *p = lead_flushed(api, "t");
+    struct fake_call *one = produce(api, NEWEST, ACKS_LEADER, &plain, 1);
+    struct fake_call *two = produce(api, NEWEST, ACKS_LEADER, &plain, 1);
+    struct file_ops broken = file_ops_system;
+    broken.fdatasync = refuse_sync;
+    file_ops = &broken;
+    run_sync(api, 0);
+    file_ops = &file_ops_system;
+    assert_refused(one, ERR_KAFKA_STORAGE_ERROR);
+    assert_refused(two, ERR_KAFKA_STORAGE_ERROR);
     partition_unref(p);
 }
 
@@ -624,6 +711,9 @@ int main(void)
         TEST(test_too_few_in_sync_refuse_acks_all_before_the_append),
         TEST(test_too_few_in_sync_after_the_append_say_so),
         TEST(test_flush_messages_puts_records_on_disk_before_the_answer),
+        TEST(test_partitions_of_a_request_are_synced_side_by_side_without_a_worker),
+        TEST(test_requests_for_one_partition_share_a_sync),
+        TEST(test_a_sync_that_fails_fails_all_who_waited_for_it),
         TEST(test_a_broker_that_does_not_lead_names_the_leader),
         TEST(test_internal_topics_take_records_of_the_admin_client_only),
         TEST(test_a_flipped_bit_is_corrupt),

@@ -91,6 +91,125 @@ static void test_producers_of_many_partitions_do_not_wait_for_each_other(void **
     assert_true(syncs < PRODUCERS * APPENDS_EACH / 2);
 }
 
+/* One of those that wait without a thread, and appends again as soon as it is told. */
+struct asker {
+    struct log_flush_waiter waiter;
+    struct producers *producers;
+    struct log *log;
+    int left;
+};
+
+static _Atomic int askers_done;
+
+static void ask_again(struct asker *asker)
+{
+    struct producers *p = asker->producers;
+    struct batch_spec spec = {.records = 2};
+    struct append_result result = {0};
+    pthread_mutex_lock(&p->append_mutex);
+    enum err e = append(asker->log, &spec, &result);
+    pthread_mutex_unlock(&p->append_mutex);
+    if (e || !result.needs_flush)
+        p->broken++;
+    asker->waiter.offset = result.last_offset + 1;
+    log_flush_begin(asker->log, &asker->waiter);
+}
+
+static void told(struct log_flush_waiter *waiter, enum err e)
+{
+    struct asker *asker = CONTAINER_OF(waiter, struct asker, waiter);
+    if (e || log_recovery_point(asker->log) < waiter->offset)
+        asker->producers->broken++;
+    if (--asker->left > 0)
+        ask_again(asker);
+    else
+        askers_done++;
+}
+
+/* The appends of all, by callbacks alone. */
+static void ask_by_all(struct log **logs, int logs_count)
+{
+    static struct asker askers[PRODUCERS];
+    struct producers p = {.logs = logs, .logs_count = logs_count};
+    pthread_mutex_init(&p.append_mutex, NULL);
+    askers_done = 0;
+    for (int i = 0; i < PRODUCERS; i++) {
+        askers[i] = (struct asker){.waiter = {.done = told},
+                                   .producers = &p,
+                                   .log = logs[i % logs_count],
+                                   .left = APPENDS_EACH};
+        ask_again(&askers[i]);
+    }
+    while (askers_done < PRODUCERS)
+        usleep(100);
+    pthread_mutex_destroy(&p.append_mutex);
+    assert_int_equal(p.broken, 0);
+}
+
+static void test_who_waits_without_a_thread_shares_syncs_and_is_told_after_them(void **state)
+{
+    struct fixture *f = *state;
+    f->config.flush_messages = 1;
+    fixture_start(f);
+    struct log *log = fixture_log(f, "orders", 0);
+    count_syncs();
+    ask_by_all(&log, 1);
+    file_ops = &file_ops_system;
+    assert_int_equal(log_end_offset(log), PRODUCERS * APPENDS_EACH * 2);
+    assert_true(syncs < PRODUCERS * APPENDS_EACH / 4);
+}
+
+static _Atomic int syncing, syncing_max;
+
+static int overlapping_fdatasync(int fd)
+{
+    int now = ++syncing, max = syncing_max;
+    while (now > max && !atomic_compare_exchange_weak(&syncing_max, &max, now))
+        ;
+    usleep(SYNC_US);
+    syncing--;
+    return file_ops_system.fdatasync(fd);
+}
+
+/* The fixture has one worker: what waits for a disk takes none of it. */
+static void test_many_logs_are_synced_side_by_side_however_few_the_workers(void **state)
+{
+    struct fixture *f = *state;
+    f->config.flush_messages = 1;
+    fixture_start(f);
+    struct log *logs[PRODUCERS];
+    for (int i = 0; i < PRODUCERS; i++)
+        logs[i] = fixture_log(f, "orders", i);
+    slow = file_ops_system;
+    slow.fdatasync = overlapping_fdatasync;
+    file_ops = &slow;
+    syncing = syncing_max = 0;
+    ask_by_all(logs, PRODUCERS);
+    file_ops = &file_ops_system;
+    assert_true(syncing_max > 8);
+}
+
+static void test_who_has_nothing_to_wait_for_is_told_at_once(void **state)
+{
+    struct fixture *f = *state;
+    f->config.flush_messages = 1;
+    fixture_start(f);
+    struct log *log = fixture_log(f, "orders", 0);
+    struct producers p = {0};
+    struct asker asker = {
+        .waiter = {.offset = 2, .done = told}, .producers = &p, .log = log, .left = 1};
+    askers_done = 0;
+    log_flush_begin(log, &asker.waiter); /* beyond the end: nothing to wait for */
+    assert_int_equal(askers_done, 1);
+    p.broken = 0;
+    append_many(log, 1, 2, 10);
+    asker.left = 1;
+    assert_err(log_flush(log), ERR_OK);
+    log_flush_begin(log, &asker.waiter);
+    assert_int_equal(askers_done, 2);
+    assert_int_equal(p.broken, 0);
+}
+
 static void test_what_another_sync_covered_costs_none(void **state)
 {
     struct fixture *f = *state;
@@ -148,6 +267,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_64_producers_of_one_partition_share_syncs),
         T(test_producers_of_many_partitions_do_not_wait_for_each_other),
+        T(test_who_waits_without_a_thread_shares_syncs_and_is_told_after_them),
+        T(test_many_logs_are_synced_side_by_side_however_few_the_workers),
+        T(test_who_has_nothing_to_wait_for_is_told_at_once),
         T(test_what_another_sync_covered_costs_none),
         T(test_a_repeated_batch_waits_for_the_sync_of_the_first),
         T(test_a_stop_syncs_many_logs_by_one_call),
