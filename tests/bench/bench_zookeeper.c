@@ -3,10 +3,11 @@
  * of a kind in flight at once, and then writes back the state of one partition in THIRD, each with
  * a check of /controller_epoch in one multi.
  *
- *     bench_zookeeper ADDRESS THIRD
+ *     bench_zookeeper ADDRESS CLUSTER COPY THIRD
  *
+ * CLUSTER is the chroot of the cluster, which is not touched: its znodes are copied to COPY first.
  * Prints the number of partitions and writes, and seconds from the first read to the last answer.
- * Run it when the brokers are gone: it writes what it read, but a state's version moves. */
+ */
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -89,6 +90,32 @@ static void on_multi(int rc, const void *node)
     end(rc);
 }
 
+static void on_created(int rc, const char *name, const void *context)
+{
+    (void)name;
+    (void)context;
+    end(rc == ZNODEEXISTS ? ZOK : rc);
+}
+
+/* Operations of one client keep their order, so parents need no waiting for. */
+static void create(zhandle_t *zh, const char *path, const char *data, int size)
+{
+    begin();
+    int rc = zoo_acreate(zh, path, data, size, &ZOO_OPEN_ACL_UNSAFE, 0, on_created, NULL);
+    if (rc != ZOK)
+        bench_fail("%s: %s", path, zerror(rc));
+}
+
+static void create_with_parents(zhandle_t *zh, const char *path, const char *data, int size)
+{
+    char parent[PATH_BYTES];
+    for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        snprintf(parent, sizeof parent, "%.*s", (int)(slash - path), path);
+        create(zh, parent, NULL, -1);
+    }
+    create(zh, path, data, size);
+}
+
 static void read_node(zhandle_t *zh, struct node *node)
 {
     begin();
@@ -107,22 +134,79 @@ static int count_partitions(const char *text)
     return count;
 }
 
-static size_t list_states(struct node *topics, int count, const char *const *names,
-                          struct node *states)
+/* What a new controller reads of a cluster. */
+struct tree {
+    struct String_vector names;
+    struct node epoch, *topics, *states;
+    size_t count;
+};
+
+static void list_states(struct tree *tree, const char *chroot)
 {
-    size_t total = 0;
-    for (int t = 0; t < count; t++) {
-        int partitions = count_partitions(topics[t].data);
-        for (int i = 0; i < partitions && total < PARTITIONS_MAX; i++)
-            snprintf(states[total++].path, PATH_BYTES, "/brokers/topics/%s/partitions/%d/state",
-                     names[t], i);
+    tree->states = mem_new_array(struct node, PARTITIONS_MAX);
+    for (int t = 0; t < tree->names.count; t++) {
+        int partitions = count_partitions(tree->topics[t].data);
+        for (int i = 0; i < partitions && tree->count < PARTITIONS_MAX; i++)
+            snprintf(tree->states[tree->count++].path, PATH_BYTES,
+                     "%s/brokers/topics/%s/partitions/%d/state", chroot, tree->names.data[t], i);
     }
-    return total;
 }
 
-static void write_state(zhandle_t *zh, struct node *state, int epoch_version)
+static void tree_read(zhandle_t *zh, const char *chroot, struct tree *tree)
 {
-    zoo_check_op_init(&state->ops[0], "/controller_epoch", epoch_version);
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "%s/brokers/topics", chroot);
+    if (zoo_get_children(zh, path, 0, &tree->names) != ZOK)
+        bench_fail("the children of %s cannot be listed", path);
+    snprintf(tree->epoch.path, PATH_BYTES, "%s/controller_epoch", chroot);
+    read_node(zh, &tree->epoch);
+    tree->topics = mem_new_array(struct node, (size_t)tree->names.count + 1);
+    for (int t = 0; t < tree->names.count; t++) {
+        snprintf(tree->topics[t].path, PATH_BYTES, "%s/%s", path, tree->names.data[t]);
+        read_node(zh, &tree->topics[t]);
+    }
+    await_all();
+    list_states(tree, chroot);
+    for (size_t i = 0; i < tree->count; i++)
+        read_node(zh, &tree->states[i]);
+    await_all();
+}
+
+static void tree_done(struct tree *tree)
+{
+    for (size_t i = 0; i < tree->count; i++)
+        free(tree->states[i].data);
+    for (int t = 0; t < tree->names.count; t++)
+        free(tree->topics[t].data);
+    free(tree->states);
+    free(tree->topics);
+    free(tree->epoch.data);
+    deallocate_String_vector(&tree->names);
+}
+
+static void node_copy(zhandle_t *zh, const struct node *node, const char *from, const char *to)
+{
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "%s%s", to, node->path + strlen(from));
+    create_with_parents(zh, path, node->data, node->size);
+}
+
+static void tree_copy(zhandle_t *zh, const char *from, const char *to)
+{
+    struct tree tree = {0};
+    tree_read(zh, from, &tree);
+    node_copy(zh, &tree.epoch, from, to);
+    for (int t = 0; t < tree.names.count; t++)
+        node_copy(zh, &tree.topics[t], from, to);
+    for (size_t i = 0; i < tree.count; i++)
+        node_copy(zh, &tree.states[i], from, to);
+    await_all();
+    tree_done(&tree);
+}
+
+static void write_state(zhandle_t *zh, struct node *state, const struct node *epoch)
+{
+    zoo_check_op_init(&state->ops[0], epoch->path, epoch->version);
     zoo_set_op_init(&state->ops[1], state->path, state->data, state->size, state->version,
                     &state->stat);
     begin();
@@ -133,51 +217,29 @@ static void write_state(zhandle_t *zh, struct node *state, int epoch_version)
 
 int main(int argc, char **argv)
 {
-    if (argc != 3)
-        bench_fail("bench_zookeeper ADDRESS THIRD");
-    long third = bench_number(argv[2]);
+    if (argc != 5)
+        bench_fail("bench_zookeeper ADDRESS CLUSTER COPY THIRD");
+    long third = bench_number(argv[4]);
     zoo_set_debug_level(ZOO_LOG_LEVEL_ERROR);
     zhandle_t *zh = zookeeper_init(argv[1], on_session, SESSION_MS, NULL, NULL, 0);
     pthread_mutex_lock(&lock);
     while (!is_connected)
         pthread_cond_wait(&changed, &lock);
     pthread_mutex_unlock(&lock);
+    tree_copy(zh, argv[2], argv[3]);
 
+    struct tree tree = {0};
     int64_t began_us = bench_now_us();
-    struct String_vector brokers = {0}, names = {0};
-    struct node epoch = {.path = "/controller_epoch"};
-    if (zoo_get_children(zh, "/brokers/ids", 0, &brokers) != ZOK ||
-        zoo_get_children(zh, "/brokers/topics", 0, &names) != ZOK)
-        bench_fail("the children of /brokers cannot be listed");
-    read_node(zh, &epoch);
-    struct node *topics = mem_new_array(struct node, (size_t)names.count + 1);
-    for (int t = 0; t < names.count; t++) {
-        snprintf(topics[t].path, PATH_BYTES, "/brokers/topics/%s", names.data[t]);
-        read_node(zh, &topics[t]);
-    }
-    await_all();
-    struct node *states = mem_new_array(struct node, PARTITIONS_MAX);
-    size_t count = list_states(topics, names.count, (const char *const *)names.data, states);
-    for (size_t i = 0; i < count; i++)
-        read_node(zh, &states[i]);
-    await_all();
+    tree_read(zh, argv[3], &tree);
     int64_t read_us = bench_now_us();
     long writes = 0;
-    for (size_t i = 0; i < count; i += (size_t)third, writes++)
-        write_state(zh, &states[i], epoch.version);
+    for (size_t i = 0; i < tree.count; i += (size_t)third, writes++)
+        write_state(zh, &tree.states[i], &tree.epoch);
     await_all();
     int64_t ended_us = bench_now_us();
-    printf("partitions=%zu writes=%ld read_seconds=%.4f seconds=%.4f\n", count, writes,
+    printf("partitions=%zu writes=%ld read_seconds=%.4f seconds=%.4f\n", tree.count, writes,
            (double)(read_us - began_us) / 1e6, (double)(ended_us - began_us) / 1e6);
-    for (size_t i = 0; i < count; i++)
-        free(states[i].data);
-    for (int t = 0; t < names.count; t++)
-        free(topics[t].data);
-    free(states);
-    free(topics);
-    free(epoch.data);
-    deallocate_String_vector(&brokers);
-    deallocate_String_vector(&names);
+    tree_done(&tree);
     zookeeper_close(zh);
     return 0;
 }

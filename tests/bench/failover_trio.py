@@ -60,6 +60,11 @@ class Trio:
             raise Failed("bench_failover: " + watcher.stderr.read())
         return watcher
 
+    def same_operations(self):
+        """Seconds of a bare program for what a new controller asks of ZooKeeper, on a copy of this cluster's znodes."""
+        server, _, chroot = self.zookeeper.partition("/")
+        return self.place.program("bench_zookeeper", server, "/" + chroot, "/copy-of-" + chroot, len(IDS))["seconds"]
+
     def kill(self, broker_id, number=signal.SIGKILL):
         broker = self.brokers.pop(broker_id)
         broker.kill() if number == signal.SIGKILL else broker.stop()
