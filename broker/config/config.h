@@ -222,12 +222,8 @@ struct config {
     /* ours */
     int32_t max_open_files;
     int32_t max_mapped_indexes;
-    int32_t fetch_cold_read_bytes;
-    int32_t fetch_cold_max_reads;
-    int32_t fetch_copy_max_bytes;
     int32_t log_writeback_bytes;
     int64_t stoker_unfinished_requests_max_bytes;
-    int64_t stoker_unsent_responses_max_bytes;
     const char *stoker_zookeeper_auth;
     const char *stoker_embedded_listener;
     const char *stoker_embedded_data_dir;

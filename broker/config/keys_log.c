@@ -399,8 +399,7 @@ const struct config_key keys_log[] = {
      .fallback = "16384",
      AT_LEAST(16),
      .flags = KEY_HAS_FIELD | KEY_OURS,
-     .doc = "Index files that are kept mapped into memory; the one used longest ago is unmapped to "
-            "map another."},
+     .doc = "Index files that are kept open; the one used longest ago is closed to open another."},
     {.name = "log.writeback.bytes",
      .type = CONFIG_INT32,
      FIELD(log_writeback_bytes),
@@ -409,6 +408,7 @@ const struct config_key keys_log[] = {
      .flags = KEY_HAS_FIELD | KEY_OURS,
      .doc =
          "Bytes appended to a segment before the system is asked to begin writing them out, early "
-         "and steadily so that no append waits for a full page cache; 0 leaves it to the system."},
+         "and steadily so that no append waits for a full page cache; it is asked once half as "
+         "much is unwritten as makes it begin by itself. 0 leaves it to the system."},
 };
 const int32_t keys_log_count = ARRAY_SIZE(keys_log);

@@ -197,14 +197,6 @@ const struct config_key keys_server[] = {
      .flags = KEY_HAS_FIELD | KEY_OURS,
      .doc = "Memory of requests, over all connections, of which only a part has arrived; beyond it "
             "no more is read from those that are unfinished."},
-    {.name = "stoker.unsent.responses.max.bytes",
-     .type = CONFIG_INT64,
-     FIELD(stoker_unsent_responses_max_bytes),
-     .fallback = "1048576",
-     AT_LEAST(4096),
-     .flags = KEY_HAS_FIELD | KEY_OURS,
-     .doc = "Bytes of answers that a client has not taken; beyond it no more requests are read "
-            "from its connection."},
     {.name = "stoker.trace.level",
      .type = CONFIG_STRING,
      FIELD(stoker_trace_level),

@@ -13,6 +13,7 @@
 
 #include "broker/base/trace.h"
 #include "broker/log/file_ops.h"
+#include "broker/log/dirty_pages.h"
 #include "broker/log/segment.h"
 #include "broker/log/text_file.h"
 
@@ -224,7 +225,9 @@ enum err log_flush(struct log *log)
 void log_appended_bytes(struct log *log)
 {
     struct segment *seg = log_active(log);
-    if (!log->host->run || seg->size_bytes - log->writeback_from < WRITEBACK_STEP_BYTES)
+    if (!log->host->run || !log->host->writeback_bytes ||
+        seg->size_bytes - log->writeback_from < log->host->writeback_bytes ||
+        !dirty_pages_are_many(clock_mono_ms(log->host->clock)))
         return;
     if (!atomic_exchange(&log->is_writeback_queued, true))
         log->host->run(log->host->context, log_writeback, log);

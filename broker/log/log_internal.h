@@ -24,7 +24,6 @@
 #define INDEX_COUNT_UNKNOWN  (-1)
 #define TIME_UNKNOWN         (-2)      /* not looked up yet; NO_TIMESTAMP is an answer */
 #define TAIL_MARKS           16        /* newest batches whose place is remembered */
-#define WRITEBACK_STEP_BYTES (1 << 20) /* write-back begins whenever so much is new */
 #define SEGMENT_SIZE_MAX     INT32_MAX /* positions in the index are int32 */
 
 /* An offset or time index. Entries that are not in the file yet are the tail: a crash rebuilds
@@ -91,6 +90,7 @@ struct log_host {
     struct file_cache *files;
     struct clock *clock;
     int64_t producer_id_expiration_ms;
+    int32_t writeback_bytes; /* log.writeback.bytes: write-back begins whenever so much is new */
     void *context;
     /* Run `work` on a log worker; NULL (tests): at once, or never where it is optional. */
     void (*run)(void *context, void (*work)(struct log *log), struct log *log);

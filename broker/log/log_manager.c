@@ -101,6 +101,7 @@ static void copy_options(struct log_manager *manager, const struct log_manager_o
         .files = manager->files,
         .clock = options->clock,
         .producer_id_expiration_ms = options->producer_id_expiration_ms,
+        .writeback_bytes = options->writeback_bytes,
         .context = manager,
         .run = run_on_worker,
         .run_sync = run_sync,

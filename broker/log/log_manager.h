@@ -19,6 +19,7 @@ struct log_manager_options {
         recovery_point_checkpoint_interval_ms, start_offset_checkpoint_interval_ms,
         initial_task_delay_ms;
     int64_t producer_id_expiration_ms, producer_id_expiration_check_interval_ms;
+    int32_t writeback_bytes; /* log.writeback.bytes; 0: the kernel begins by itself */
     int max_open_files, max_mapped_indexes; /* bounds of the file cache */
     struct clock *clock;
     struct log_config default_config;

@@ -119,6 +119,7 @@ static enum err open_logs(struct server *server)
         .start_offset_checkpoint_interval_ms = c->log_flush_start_offset_checkpoint_interval_ms,
         .initial_task_delay_ms = c->log_initial_task_delay_ms,
         .producer_id_expiration_ms = c->producer_id_expiration_ms,
+        .writeback_bytes = c->log_writeback_bytes,
         .producer_id_expiration_check_interval_ms = c->producer_id_expiration_check_interval_ms,
         .max_open_files = c->max_open_files,
         .max_mapped_indexes = c->max_mapped_indexes,
