@@ -309,7 +309,7 @@ enum err partition_lead(struct partition *partition, const struct partition_assi
     partition->role = ROLE_LEADER;
     take_remotes(partition, was_leader, is_new_epoch);
     partition_advance_high_watermark(partition);
-    if (!was_leader)
+    if (!was_leader || is_new_epoch) /* fetches of an earlier epoch are refused now, and go on */
         partition_tell_fetchers(partition);
     return ERR_OK;
 }

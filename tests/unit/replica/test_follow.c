@@ -326,6 +326,20 @@ static void test_a_leader_that_follows_tells_all_who_wait(void **state)
     partition_unref(p);
 }
 
+/* A follower's fetch that waits names the epoch before: it is to be refused now, not when its time
+ * is up, as the follower can ask for nothing else until then. */
+static void test_a_leader_that_leads_on_in_a_new_epoch_tells_the_fetches_that_wait(void **state)
+{
+    struct replicas *r = *state;
+    struct partition *p = lead(r, 4);
+    struct told fetch = {.waiter.moved = count_told};
+    partition_wait_fetch(p, &fetch.waiter);
+    partition_unref(lead(r, 5));
+    assert_int_equal(fetch.count, 1);
+    partition_stop_waiting(p, &fetch.waiter);
+    partition_unref(p);
+}
+
 /* A restart without a checkpoint of the watermark: nothing may be cut for it. */
 static void test_a_follower_that_knows_epochs_keeps_its_log_whatever_its_watermark(void **state)
 {
@@ -363,6 +377,7 @@ int main(void)
         TEST(test_a_follower_that_leads_knows_what_producers_have_written),
         TEST(test_what_is_cut_is_no_longer_known_of_its_producer),
         TEST(test_a_leader_that_follows_tells_all_who_wait),
+        TEST(test_a_leader_that_leads_on_in_a_new_epoch_tells_the_fetches_that_wait),
         TEST(test_a_follower_that_knows_epochs_keeps_its_log_whatever_its_watermark),
     };
     return cmocka_run_group_tests_name("follow", tests, NULL, NULL);

@@ -510,6 +510,29 @@ static void test_an_answer_that_finds_a_follower_changes_nothing(void **state)
     assert_null(partition_shrink_isr(w->p));
 }
 
+/* It was sent twice, as its first answer got lost. */
+static void test_an_answer_to_a_change_that_is_settled_does_not_settle_the_next(void **state)
+{
+    struct isr_world *w = *state;
+    struct isr_change *first = joining(w);
+    struct isr_answer late = {.leader = SELF,
+                              .leader_epoch = 1,
+                              .partition_epoch = 11,
+                              .isr = first->isr,
+                              .isr_count = 2};
+    assert_false(partition_isr_answered(w->p, first, &late));
+    append_to(w->p, 5);
+    pass(w, LAG_MS + 1);
+    struct isr_change *second = partition_shrink_isr(w->p);
+    assert_wishes(second, 1);
+    assert_false(partition_isr_answered(w->p, first, &late));
+    assert_true(partition_isr_wants(w->p, second));
+    grant(w->p, second);
+    assert_counts(w->p, 1, 1);
+    assert_int_equal(partition_high_watermark(w->p), 10);
+    isr_change_free(first);
+}
+
 /* --- where consumers may read (KIP-392) --- */
 
 static void test_consumers_may_read_where_the_offset_is_and_in_sync(void **state)
@@ -558,6 +581,7 @@ int main(void)
         TEST(test_answers_of_another_leader_epoch_or_an_older_state_change_nothing),
         TEST(test_an_answer_after_leader_and_isr_changes_nothing),
         TEST(test_an_answer_that_finds_a_follower_changes_nothing),
+        TEST(test_an_answer_to_a_change_that_is_settled_does_not_settle_the_next),
         TEST(test_consumers_may_read_where_the_offset_is_and_in_sync),
     };
     return cmocka_run_group_tests_name("isr", tests, NULL, NULL);
