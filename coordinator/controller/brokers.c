@@ -212,7 +212,7 @@ static enum err brokers_start(struct controller *controller, const struct broker
         for (size_t r = 0; r < broker->replica_count; r++) {
             struct partition *partition = broker->replicas[r];
             enum replica_state state = partition_replica(partition, broker->id)->state;
-            if (replica_may_move(state, REPLICA_ONLINE) && !partition->topic->deleting)
+            if (replica_may_move(state, REPLICA_ONLINE) && !partition_is_given_up(partition))
                 replica_list_add(&replicas, partition, broker);
         }
     }
@@ -235,7 +235,7 @@ static void leaderless_become_offline(struct controller *controller,
 {
     for (size_t i = 0; i < replicas->count; i++) {
         struct partition *partition = replicas->items[i].partition;
-        if (!partition->has_leadership || partition->topic->deleting ||
+        if (!partition->has_leadership || partition_is_given_up(partition) ||
             partition_replica_is_online(&controller->context, partition,
                                         partition->leadership.leader))
             continue;
@@ -254,7 +254,7 @@ enum err replicas_become_offline(struct controller *controller, struct replica_l
         return e;
     for (size_t i = 0; i < replicas->count; i++) {
         const struct replica_ref *ref = &replicas->items[i];
-        replica_list_add(ref->partition->topic->deleting ? &deleting : &kept, ref->partition,
+        replica_list_add(partition_is_given_up(ref->partition) ? &deleting : &kept, ref->partition,
                          ref->broker);
     }
     bool none = kept.count == 0;

@@ -269,6 +269,11 @@ bool partition_is_reassigning(const struct partition *partition)
     return partition->adding.count > 0 || partition->removing.count > 0;
 }
 
+bool partition_is_given_up(const struct partition *partition)
+{
+    return partition->topic->deleting && !partition_is_reassigning(partition);
+}
+
 static void ids_without(const struct ids *list, const struct ids *without, struct ids *ret)
 {
     *ret = (struct ids){0};

@@ -169,6 +169,9 @@ void partition_assign(struct context *context, struct partition *partition,
                       const struct ids *replicas, const struct ids *adding,
                       const struct ids *removing);
 bool partition_is_reassigning(const struct partition *partition);
+/* Its topic is being deleted: nobody leads it any more. Not yet while it is reassigned: the deletion
+ * waits for the reassignment, and that needs a leader to come to its end. */
+bool partition_is_given_up(const struct partition *partition);
 /* Replicas that the reassignment, if any, aims at, and that it started from, in `ret` (to be
  * freed). */
 void partition_target(const struct partition *partition, struct ids *ret);

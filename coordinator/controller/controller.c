@@ -96,6 +96,10 @@ static void event_failed(struct controller *controller, const char *name, enum e
         return;
     batch_drop(controller);
     trace_warn("controller event failed event=%s error=%s: %s", name, err_name(e), err_sentence(e));
+    /* The word that the session has ended comes later, and events that stand in the queue before
+     * it: they must not be answered from what this one left half done. */
+    if (e == ERR_SESSION_EXPIRED)
+        election_resign(controller);
     if (e != ERR_CONTROLLER_FENCED)
         return;
     e = election_maybe_resign(controller);

@@ -233,20 +233,20 @@ enum err deletion_resume(struct controller *controller)
     return e ? e : complete(controller, &done);
 }
 
+void deletion_resume_for_topic(struct topic *topic)
+{
+    for (int32_t p = 0; topic->deleting && p < topic->partition_count; p++) {
+        if (partition_is_reassigning(topic->partitions[p]))
+            return; /* its end will let the deletion go on */
+    }
+    topic->delete_ineligible = false;
+}
+
 void deletion_resume_for_broker(struct controller *controller, struct broker_node *broker)
 {
     (void)controller;
     for (size_t i = 0; i < broker->replica_count; i++)
-        broker->replicas[i]->topic->delete_ineligible = false;
-}
-
-void deletion_resume_for_topic(struct topic *topic)
-{
-    for (int32_t p = 0; p < topic->partition_count; p++) {
-        if (partition_is_reassigning(topic->partitions[p]))
-            return;
-    }
-    topic->delete_ineligible = false;
+        deletion_resume_for_topic(broker->replicas[i]->topic);
 }
 
 enum err deletion_fail_replicas(struct controller *controller, struct replica_list *replicas)

@@ -189,8 +189,13 @@ static enum err elect(struct controller *controller)
     e = take_office(controller);
     if (!e)
         e = failover_run(controller);
-    if (!e || err_ends_event(e))
+    if (!e)
+        return ERR_OK;
+    if (err_ends_event(e)) {
+        batch_drop(controller);
+        election_resign(controller); /* before anyone is answered from what was half loaded */
         return e;
+    }
     trace_error("controller could not take over: %s", err_sentence(e));
     batch_drop(controller);
     timer_set(&controller->timers, &controller->retry_timer,

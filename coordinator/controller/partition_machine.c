@@ -340,7 +340,7 @@ enum err partitions_elect_waiting(struct controller *controller, bool *ret_elect
     PARTITION_LIST fresh = {0}, offline = {0};
     list_for_each (&controller->context.waiting, node) {
         struct partition *partition = list_entry(node, struct partition, waiting);
-        if (partition->topic->deleting)
+        if (partition_is_given_up(partition))
             continue;
         partition_list_add(partition->state == PARTITION_NEW ? &fresh : &offline, partition);
     }

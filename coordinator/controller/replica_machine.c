@@ -142,7 +142,7 @@ static enum err to_offline(struct controller *controller, const struct replica_r
             continue;
         }
         partition->leadership.controller_epoch = controller->epoch;
-        if (partition->topic->deleting)
+        if (partition_is_given_up(partition))
             continue;
         for (int32_t r = 0; r < partition->replicas.count; r++) {
             if (partition->replicas.ids[r] != id)
