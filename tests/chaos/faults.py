@@ -4,7 +4,6 @@ run (who leads ZooKeeper, which broker is the controller), the plan does not.
 A fault is a pair of functions: one begins it and returns what the other needs to end it, or None where it could not begin.
 """
 import contextlib
-import fcntl
 import os
 import random
 import socket
@@ -12,6 +11,7 @@ import struct
 
 import cluster
 import hosts
+import net
 
 KINDS = {}                                           # name: (weight, shortest, longest, begin, end)
 
@@ -257,13 +257,18 @@ def _controller_moved(world, one):
     return world.watch.delete("/controller")
 
 
-@fault("disk full", 2, 0.5, 5.0, end=lambda world, path: path.unlink())
+def _room_again(world, host):
+    (host.log_dir / "filler").unlink()
+    host.is_disk_taken = False
+
+
+@fault("disk full", 2, 0.5, 5.0, end=_room_again)
 def _disk_full(world, one):
     host = world.named(one.target)
-    path = host and host.log_dir / "filler"
-    if not host or hosts.IS_JVM or path.exists():    # a JVM broker ends when its only log directory fails
+    if not host or hosts.IS_JVM or host.is_disk_taken:  # a JVM broker ends when its only log directory fails
         return None
-    with open(path, "wb") as filler:                 # reserved, not written: it takes no time
+    host.is_disk_taken = True
+    with open(host.log_dir / "filler", "wb") as filler:                 # reserved, not written: it takes no time
         size, step = 0, hosts.DISK_BYTES
         while step:
             try:
@@ -271,22 +276,12 @@ def _disk_full(world, one):
                 size += step
             except OSError:
                 step //= 2
-    return path
-
-
-FREEZE, THAW = 0xC0045877, 0xC0045878                # FIFREEZE, FITHAW
-
-
-def _freezer(host, request):
-    folder = os.open(host.log_dir, os.O_RDONLY)
-    try:
-        fcntl.ioctl(folder, request, 0)
-    finally:
-        os.close(folder)
+    return host
 
 
 def _disk_goes_on(world, host):
-    _freezer(host, THAW)
+    net.thaw(host.log_dir)
+    host.is_disk_taken = False
     world.release(host)
 
 
@@ -294,12 +289,9 @@ def _disk_goes_on(world, host):
 def _disk_stalls(world, one):
     """Every write waits, as on a disk that does not answer. Its processes cannot even be killed meanwhile."""
     host = world.broker(one.target)
-    if not host:
+    if not host or host.is_disk_taken or not net.freeze(host.log_dir):  # memory, where there are no loop devices, cannot be frozen
         return None
-    try:
-        _freezer(host, FREEZE)
-    except OSError:                                  # no block device beneath: a tmpfs cannot
-        return None
+    host.is_disk_taken = True
     return world.take(host)
 
 

@@ -107,6 +107,7 @@ class Broker(Host):
         self.has_false_clock = FALSE_CLOCK.exists() and not IS_JVM and b"__asan_init" not in \
             pathlib.Path(harness.binary("stokerd")).read_bytes()     # a sanitizer's library has to be the first
         self.set_clock(0)
+        self.is_disk_taken = False                   # full, or stalled: not both
         self._mount()
         (self.log_dir / "data").mkdir()
         self.settings = dict(SETTINGS, **{

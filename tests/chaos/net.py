@@ -17,10 +17,12 @@ import sys
 
 CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET = 0x00020000, 0x20000000, 0x40000000
 PR_SET_PDEATHSIG = 1
-SIOCETHTOOL = 0x8946
+SIOCETHTOOL, FIFREEZE, FITHAW = 0x8946, 0xC0045877, 0xC0045878
 OFFLOADS = (0x17, 0x1F, 0x24)                        # ETHTOOL_STXCSUM, _STSO, _SGSO: what the relay sees must be whole packets
 PREFIX = "10.77.0."
 OURS, RELAY, NOBODY = 254, 253, 0xFFFF               # the last bytes of addresses
+
+_keeper = None                                       # the way to the process outside
 
 
 def run(*command):
@@ -31,6 +33,7 @@ def run(*command):
 
 def enter():
     """Returns in the first process of the new namespaces; the old process passes signals on, and ends as that one ends."""
+    global _keeper
     if os.geteuid():
         print("skipped: network namespaces need root")
         sys.exit(77)
@@ -39,9 +42,12 @@ def enter():
         print("skipped: no namespaces: %s" % os.strerror(ctypes.get_errno()))
         sys.exit(77)
     sys.stdout.flush()
+    keeper, _keeper = socket.socketpair()
     child = os.fork()
     if child:
-        sys.exit(_stand_before(child))
+        _keeper.close()
+        sys.exit(_stand_before(child, keeper))
+    keeper.close()
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     run("mount", "--make-rprivate", "/")
     run("mount", "-t", "proc", "proc", "/proc")
@@ -49,14 +55,50 @@ def enter():
     run("mount", "-t", "tmpfs", "tmpfs", "/run/netns")
 
 
-def _stand_before(child):
+def _stand_before(child, keeper):
+    """Freezes and thaws file systems on request, and thaws them all when nobody can ask any more: a process that writes to a frozen one
+    cannot even be killed, so its namespace would never end."""
     def pass_on(number, _frame):
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, number)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, pass_on)
+    frozen = set()
+    with contextlib.suppress(OSError):
+        while request := keeper.recv(4096):
+            what, path = request.decode().split(" ", 1)
+            keeper.send(b"%d" % _freezer(path, what == "freeze"))
+            (frozen.add if what == "freeze" else frozen.discard)(path)
+    for path in frozen:
+        _freezer(path, False)
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+
+
+def _freezer(path, is_to_freeze):
+    """0 or an errno."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.ioctl(folder, FIFREEZE if is_to_freeze else FITHAW, 0)
+    except OSError as e:
+        return e.errno
+    finally:
+        os.close(folder)
+    return 0
+
+
+def freeze(path):
+    """Every write to this file system waits until thaw. Returns whether it can be frozen."""
+    return _ask_keeper("freeze", path) == 0
+
+
+def thaw(path):
+    _ask_keeper("thaw", path)
+
+
+def _ask_keeper(what, path):
+    _keeper.send(("%s %s" % (what, path)).encode())
+    return int(_keeper.recv(16))
 
 
 def mac(number):
@@ -142,3 +184,10 @@ class Net:
         self.unplugged[name] -= 1
         if not self.unplugged[name]:
             run("ip", "link", "set", "to-" + name, "up")
+
+    def end_all(self):
+        for name in self.hosts:
+            run("ip", "link", "delete", "to-" + name)
+            run("ip", "netns", "delete", name)
+        run("ip", "link", "delete", "relay")
+        run("ip", "link", "delete", "br0")

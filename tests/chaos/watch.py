@@ -10,13 +10,15 @@ AWAY = (KazooException, KazooTimeoutError, OSError)  # the ensemble does not ans
 
 
 class Watch(threading.Thread):
-    """Reads /controller, /controller_epoch and the state of every partition, again and again."""
+    """What a server of the ensemble that lags behind answers is told by the transaction that wrote it, and left out.
+
+    Reads /controller, /controller_epoch and the state of every partition, again and again."""
 
     def __init__(self, zookeeper, places):
         super().__init__(daemon=True)
         self.places = places
-        self.controller, self.controllers, self.elections = None, 0, 0
-        self.states, self.wrong = {}, []
+        self.controller, self.controllers, self.elections, self.looks = None, 0, 0, 0
+        self.states, self.written, self.wrong = {}, {}, []  # written: the last transaction seen of each path
         self.stopping = threading.Event()
         self.client = KazooClient(zookeeper, timeout=5, connection_retry={"max_tries": -1, "max_delay": 0.3})
         self.client.start(30)
@@ -30,26 +32,41 @@ class Watch(threading.Thread):
             except AWAY:
                 self.controller = None
 
-    def read(self, path):
-        return json.loads(self.client.get_async(path).get(timeout=5)[0])
+    def _newer(self, path, answer):
+        """The JSON of a znode; None where an older one than before was read."""
+        data, stat = answer.get(timeout=5)
+        if stat.mzxid < self.written.get(path, 0):
+            return None
+        self.written[path] = stat.mzxid
+        return json.loads(data)
+
+    def _read(self, path):
+        return self._newer(path, self.client.get_async(path))
 
     def _look(self):
-        epoch = self.read("/controller_epoch")
-        if epoch < self.epoch:
-            self.wrong.append("the controller epoch went from %d to %d" % (self.epoch, epoch))
-        self.controllers += epoch > self.epoch
-        self.epoch = epoch
-        self.controller = self.read("/controller")["brokerid"]
-        asked = [(place, self.client.get_async("/brokers/topics/%s/partitions/%d/state" % place)) for place in self.places]
-        for place, answer in asked:
-            state = json.loads(answer.get(timeout=5)[0])
-            old = self.states.get(place, state)
-            if state["leader_epoch"] < old["leader_epoch"] or state["controller_epoch"] < old["controller_epoch"]:
-                self.wrong.append("the state of %s-%d went from %s back to %s" % (*place, old, state))
-            if state["leader"] != old["leader"] and state["leader_epoch"] == old["leader_epoch"]:
-                self.wrong.append("two leaders in one epoch of %s-%d: %s and %s" % (*place, old, state))
-            self.elections += state["leader"] != old["leader"]
-            self.states[place] = state
+        epoch, controller = self._read("/controller_epoch"), self._read("/controller")
+        if epoch is not None:
+            if epoch < self.epoch:
+                self.wrong.append("the controller epoch went from %d to %d" % (self.epoch, epoch))
+            self.controllers += epoch > self.epoch
+            self.epoch = epoch
+        if controller:
+            self.controller = controller["brokerid"]
+        paths = {place: "/brokers/topics/%s/partitions/%d/state" % place for place in self.places}
+        asked = [(place, path, self.client.get_async(path)) for place, path in paths.items()]
+        for place, path, answer in asked:
+            state = self._newer(path, answer)
+            if state:
+                self._follow(place, state, self.states.get(place, state))
+        self.looks += 1
+
+    def _follow(self, place, state, old):
+        if state["leader_epoch"] < old["leader_epoch"] or state["controller_epoch"] < old["controller_epoch"]:
+            self.wrong.append("the state of %s-%d went from %s back to %s" % (*place, old, state))
+        if state["leader"] != old["leader"] and state["leader_epoch"] == old["leader_epoch"]:
+            self.wrong.append("two leaders in one epoch of %s-%d: %s and %s" % (*place, old, state))
+        self.elections += state["leader"] != old["leader"]
+        self.states[place] = state
 
     def not_whole(self, replicas=3):
         """The partitions without a leader or with a replica that is not in sync, as of the last look."""

@@ -1,0 +1,124 @@
+"""A cluster in namespaces with its clients, from the first process to the verdict. Its script calls net.enter() before importing this."""
+import logging
+import os
+import shutil
+import time
+
+import checker
+import harness
+import hosts
+import net
+import relay
+import traffic
+import watch
+from confluent_kafka.admin import AdminClient, NewTopic
+
+HEAL_SECONDS = 60 if hosts.IS_JVM else 30
+TOPICS = {"plain": (4, {}), "rolling": (3, {"segment.bytes": "200000"}), "squeezed": (3, {"compression.type": "zstd"})}
+RATE = 250                                           # records a second of each producer
+logging.getLogger("kazoo").setLevel(logging.CRITICAL)  # it says that servers are away: they are
+
+
+class Run:
+    """A cluster with its clients, from the first process to the verdict."""
+
+    def __init__(self, seed, topics=None, writer_settings=(), **settings):
+        self.seed, self.begun = seed, time.monotonic()
+        self.after_stop = lambda: None               # what a test does to the disks before they are compared
+        self.net = net.Net({**hosts.BROKERS, **hosts.SERVERS})
+        self.relay, self.folder = relay.Relay(seed), harness.temp_dir()
+        self.hosts = hosts.Hosts(self.net, self.folder, **settings)
+        self.hosts.start()
+        topics = topics or TOPICS
+        self.places = [(topic, partition) for topic, (count, _) in topics.items() for partition in range(count)]
+        self._create(topics)
+        self.watch = watch.Watch(self.hosts.zookeeper, self.places)
+        harness.wait_for("all replicas are in sync", lambda: not self.watch.not_whole(), 30)
+        bootstrap = self.hosts.bootstrap
+        variants = writer_settings or ({}, {"compression.codec": "zstd", "linger.ms": 20}, {"compression.codec": "gzip", "max.in.flight": 1})
+        self.writers = [traffic.Writer(number, bootstrap, self.places, RATE, seed + number, self.folder, **variant)
+                        for number, variant in enumerate(variants, 1)]
+        self.readers = [traffic.Reader("a reader", bootstrap, self.places),
+                        traffic.Reader("a reader in rack 1", bootstrap, self.places, **{"client.rack": "rack1"})]
+
+    def _create(self, topics):
+        admin = AdminClient({"bootstrap.servers": self.hosts.bootstrap})
+        new = [NewTopic(name, count, 3, config={"retention.ms": "-1", **config}) for name, (count, config) in topics.items()]
+        for future in admin.create_topics(new, operation_timeout=20).values():
+            future.result(30)
+
+    def say(self, line):
+        print("     %5.1f  %s" % (time.monotonic() - self.begun, line), flush=True)
+
+    def heal(self):
+        """All faults are over; within so many seconds the cluster has to be whole again."""
+        started, looks = time.monotonic(), self.watch.looks
+        controller = self.hosts.wait_one_controller(HEAL_SECONDS)
+        harness.wait_for("ZooKeeper names the controller that the brokers name", lambda: self.watch.controller == controller, 10)
+        try:                                         # the look under way may have begun before the faults ended
+            harness.wait_for("", lambda: self.hosts.check() or self.watch.looks > looks + 1 and not self.watch.not_whole(), HEAL_SECONDS)
+        except AssertionError:
+            raise AssertionError("not all replicas came back into the ISR within %d s: %s" % (HEAL_SECONDS, self.watch.not_whole()))
+        self.say("whole again after %.1f s" % (time.monotonic() - started))
+
+    def verdict(self):
+        """Sentences about everything that is wrong with what the clients sent and saw, and with what is on the disks."""
+        for writer in self.writers:
+            writer.finish(HEAL_SECONDS)
+        log = traffic.Reader("the log", self.hosts.bootstrap, self.places)
+        ends = log.ends()
+        for reader in [log, *self.readers]:
+            reader.wait_for(ends, HEAL_SECONDS)
+            reader.finish()
+        report = [sentence for writer in self.writers for sentence in writer.refused[:3]]
+        report += [sentence for reader in [log, *self.readers] for sentence in reader.wrong]
+        self.say("everything was read")
+        self.hosts.check()
+        self.watch.finish()
+        self.watch.check()
+        replicas = self.replicas()
+        self.say("the brokers stopped")
+        resent = 0
+        for place in self.places:
+            logs = replicas[place]
+            if len(logs) < 3 or len(set(logs.values())) != 1:
+                report.append("%s-%d: the replicas differ: %s" % (*place, {
+                    n: (len(other), first_difference(other, logs)) for n, other in logs.items()}))
+            batches = checker.Batches("%s-%d" % place, next(iter(logs.values())))
+            report += checker.judge(place, {w.number: w.sent[place] for w in self.writers}, log.seen[place],
+                                    [reader.seen[place] for reader in self.readers], batches)
+            resent += batches.resent
+        self.say("%d records acknowledged, %d in the logs, %d of them sent again by clients under a new epoch" % (
+            sum(w.acknowledged for w in self.writers), sum(len(s.tokens) for s in log.seen.values()), resent))
+        self.say("longest pause of a producer %.2f s; %d leaders changed, %d controllers" % (
+            max(w.longest for w in self.writers), self.watch.elections, self.watch.controllers))
+        return report
+
+    def replicas(self):
+        """Stops the brokers in order; {place: {broker: its log}}."""
+        for broker in self.hosts.brokers:
+            broker.terminate()
+        for broker in self.hosts.brokers:
+            broker.ended_well(60)
+        self.after_stop()
+        return {(topic, partition): {b.id: b.log_bytes(topic, partition) for b in self.hosts.brokers
+                                     if (b.log_dir / "data" / ("%s-%d" % (topic, partition))).is_dir()}
+                for topic, partition in self.places}
+
+    def end(self):
+        """Leaves nothing in the way of another run within these namespaces."""
+        for client in [*getattr(self, "writers", []), *getattr(self, "readers", [])]:
+            client.stopping.set()
+        self.relay.stopping.set()
+        for host in self.hosts.by_name.values():
+            host.process and host.kill()
+        for broker in self.hosts.brokers:
+            if os.environ.get("STOKER_KEEP"):
+                shutil.copytree(broker.log_dir / "data", broker.folder / "kept")
+            net.run("umount", broker.log_dir)
+        self.net.end_all()
+
+
+def first_difference(log, logs):
+    other = next(iter(logs.values()))
+    return next((n for n, (a, b) in enumerate(zip(log, other)) if a != b), min(len(log), len(other)))
