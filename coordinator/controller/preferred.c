@@ -147,6 +147,50 @@ struct poll {
     struct elect_leaders_response_partition_result **results;
 };
 
+/* Each partition once and each topic once, in the order of their first mention; topics of which
+ * nothing is asked are left out. */
+static const struct elect_leaders_request *merged(struct arena *arena,
+                                                  const struct elect_leaders_request *request)
+{
+    typedef struct elect_leaders_request_topic_partitions asked_topic;
+    int32_t count = request->topic_partitions_count;
+    if (count < 0)
+        return request;
+    struct elect_leaders_request *ret = arena_alloc(arena, sizeof *ret);
+    *ret = *request;
+    ret->topic_partitions = arena_new_array(arena, asked_topic, (size_t)count + 1);
+    ret->topic_partitions_count = 0;
+    int32_t *capacities = arena_new_array(arena, int32_t, (size_t)count + 1);
+    struct map *ids = arena_new_array(arena, struct map, (size_t)count + 1), topics = {0};
+    for (int32_t t = 0; t < count; t++) {
+        const asked_topic *asked = &request->topic_partitions[t];
+        asked_topic *to = map_get(&topics, asked->topic);
+        if (!to && asked->partitions_count > 0) {
+            to = &ret->topic_partitions[ret->topic_partitions_count++];
+            to->topic = asked->topic;
+            map_put(&topics, to->topic, to);
+        }
+        if (to)
+            capacities[to - ret->topic_partitions] += asked->partitions_count;
+    }
+    for (int32_t t = 0; t < ret->topic_partitions_count; t++)
+        ret->topic_partitions[t].partitions =
+            arena_new_array(arena, int32_t, (size_t)capacities[t] + 1);
+    for (int32_t t = 0; t < count; t++) {
+        const asked_topic *asked = &request->topic_partitions[t];
+        asked_topic *to = map_get(&topics, asked->topic);
+        for (int32_t p = 0; p < asked->partitions_count; p++) {
+            int32_t *id = &asked->partitions[p];
+            if (!map_put(&ids[to - ret->topic_partitions], MAP_KEY(*id), id))
+                to->partitions[to->partitions_count++] = *id;
+        }
+    }
+    for (int32_t t = 0; t < ret->topic_partitions_count; t++)
+        map_done(&ids[t]);
+    map_done(&topics);
+    return ret;
+}
+
 static enum err poll_check(struct controller *controller, const struct partition *partition,
                            int8_t type)
 {
@@ -186,6 +230,7 @@ static void poll_add(struct poll *poll,
         &topic->partition_result[topic->partition_result_count++];
     elect_leaders_response_partition_result_init(result);
     result->partition_id = id;
+    result->error_message = SLICE_NULL;
     if (e) {
         result->error_code = err_wire_code(e);
         result->error_message = say(poll->call->arena, e);
@@ -250,6 +295,7 @@ static void poll_refuse(struct poll *poll, enum err e)
             elect_leaders_response_partition_result_init(entry);
             entry->partition_id = asked->partitions[p];
             entry->error_code = err_wire_code(e);
+            entry->error_message = SLICE_NULL;
         }
     }
 }
@@ -321,8 +367,12 @@ static enum err event_elect_leaders(struct controller *controller, void *context
     struct poll poll = {
         .controller = controller, .call = call, .request = call->request, .response = response};
     enum err e = ERR_OK;
+    poll.request = merged(call->arena, poll.request);
     if (cancelled || !controller->active) {
         poll_refuse(&poll, ERR_NOT_CONTROLLER);
+    } else if (poll.request->election_type != TYPE_PREFERRED &&
+               poll.request->election_type != TYPE_UNCLEAN) {
+        poll_refuse(&poll, ERR_UNKNOWN_SERVER_ERROR); /* as Kafka, which breaks down over it */
     } else {
         poll_collect(&poll);
         bool is_waiting = false;
