@@ -82,7 +82,7 @@ static void name_brokers(struct replicas *r, struct update_metadata_request *req
         struct update_metadata_request_update_metadata_broker *live = &request->live_brokers[i];
         update_metadata_request_update_metadata_broker_init(live);
         live->id = r->alive[i];
-        live->rack = SLICE_LITERAL("rack");
+        live->rack = slice_str(r->racks[live->id] ? r->racks[live->id] : "rack");
         live->endpoints_count = 1;
         live->endpoints =
             arena_new_array(r->arena, struct update_metadata_request_update_metadata_endpoint, 1);

@@ -22,6 +22,7 @@ struct replicas {
     int32_t min_insync_replicas;
     int32_t alive[BROKERS_MAX];
     int32_t alive_count;
+    const char *racks[BROKERS_MAX]; /* by broker id; NULL: "rack" */
 };
 
 struct replicas *replicas_new(void);
