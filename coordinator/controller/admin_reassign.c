@@ -211,13 +211,22 @@ static void consider_all(struct alter *all)
     }
 }
 
+static enum err not_begun(const struct reassignment_wish *wish)
+{
+    if (wish->error != ERR_INVALID_REPLICA_ASSIGNMENT)
+        return err_note(wish->error, "The assignment could not be written.");
+    return err_note(wish->error,
+                    "Unable to change the assignment of %s-%" PRId32
+                    " because it would require an unclean leader election.",
+                    wish->partition->topic->name, wish->partition->id);
+}
+
 static enum err begin_all(struct alter *all)
 {
     enum err e = reassignments_begin(all->controller, all->wishes, all->count);
     for (size_t i = 0; !e && i < all->count; i++)
         if (!all->answers[i]->error_code && all->wishes[i].error)
-            answer_error(all, i,
-                         err_note(all->wishes[i].error, "The assignment could not be written."));
+            answer_error(all, i, not_begun(&all->wishes[i]));
     return e ? e : reassignment_clean_legacy(all->controller);
 }
 

@@ -100,6 +100,7 @@ struct plan {
     struct ids replicas, adding, removing; /* as they were */
     struct ids dropped;                    /* were replicas, are not any more */
     bool has_changed;
+    bool keeps_records; /* a replica that has all of them stays */
 };
 
 static void plan_done(struct plan *plan)
@@ -123,6 +124,20 @@ static void ids_add_missing(struct ids *to, const struct ids *from, const struct
             ids_add(to, from->ids[i]);
 }
 
+/* A replica that was being added may be the only one in sync by now. To drop it, and delete its
+ * log, would lose what was acknowledged: KRaft refuses that, the JVM's ZooKeeper controller does
+ * it. */
+static bool keeps_in_sync(const struct partition *partition, const struct ids *replicas)
+{
+    const struct ids *isr = &partition->leadership.isr;
+    if (!partition->has_leadership || isr->count == 0)
+        return true;
+    for (int32_t i = 0; i < isr->count; i++)
+        if (ids_contains(replicas, isr->ids[i]))
+            return true;
+    return false;
+}
+
 /* The assignment that leads from where the partition came from to the target; in the cache. */
 static void assign_target(struct controller *controller, struct plan *plan)
 {
@@ -141,6 +156,7 @@ static void assign_target(struct controller *controller, struct plan *plan)
     plan->has_changed = !ids_equal(&replicas, &partition->replicas) ||
                         !ids_equal(&adding, &partition->adding) ||
                         !ids_equal(&removing, &partition->removing);
+    plan->keeps_records = keeps_in_sync(partition, &replicas);
     partition_assign(&controller->context, partition, &replicas, &adding, &removing);
     ids_done(&origin);
     ids_done(&replicas);
@@ -410,7 +426,12 @@ enum err reassignments_begin(struct controller *controller, struct reassignment_
         if (wishes[i].error)
             continue;
         plans[planned].wish = &wishes[i];
-        assign_target(controller, &plans[planned++]);
+        assign_target(controller, &plans[planned]);
+        if (!plans[planned].keeps_records) {
+            unassign(controller, &plans[planned]);
+            wishes[i].error = ERR_INVALID_REPLICA_ASSIGNMENT;
+        }
+        planned++;
     }
     enum err e = begin_planned(controller, plans, planned);
     for (size_t i = 0; i < planned; i++)

@@ -7,7 +7,8 @@
 struct reassignment_wish {
     struct partition *partition;
     struct ids target; /* borrowed */
-    enum err error;    /* in: not ERR_OK, left out; out: UNKNOWN_SERVER_ERROR, not written */
+    enum err error;    /* in: not ERR_OK, left out; out: UNKNOWN_SERVER_ERROR, not written;
+                        * INVALID_REPLICA_ASSIGNMENT, no replica in sync would stay */
 };
 
 /* Begin, or give a running one another target. A target equal to the origin cancels. Each partition

@@ -169,6 +169,28 @@ static void test_a_dropped_replica_that_was_in_sync_leaves_the_isr_first(void **
     finish(world);
 }
 
+/* Only the one that was added has all records: it is not dropped. */
+static void test_the_last_replica_in_sync_is_not_dropped(void **state)
+{
+    (void)state;
+    struct world *world = cluster(5, "{\"0\":[1,2]}");
+    reassign(world, IDS(3, 4), ERR_OK);
+    set_isr(world, IDS(1, 2, 3));
+    stop(world, 1);
+    stop(world, 2);
+    assert_int_equal(world_leader(world, "orders", 0), 3);
+    set_isr(world, IDS(3));
+    history_begin(world);
+    cancel(world, ERR_INVALID_REPLICA_ASSIGNMENT);
+    reassign(world, IDS(4, 0), ERR_INVALID_REPLICA_ASSIGNMENT);
+    expect(world, "");
+    assert_true(topic_says(world, "\"partitions\":{\"0\":[3,4,1,2]}"));
+    assert_true(world->brokers[3].replicas[0][0].hosted);
+    set_isr(world, IDS(3, 4));
+    assert_settled_on(world, "\"partitions\":{\"0\":[3,4]}");
+    finish(world);
+}
+
 static void test_a_cancellation_goes_back_to_the_origin_in_the_order_that_is_stored(void **state)
 {
     (void)state;
@@ -539,6 +561,7 @@ int main(void)
         cmocka_unit_test(test_a_leader_in_the_target_stays_with_a_higher_epoch),
         cmocka_unit_test(test_a_new_target_replaces_the_running_one_and_drops_what_it_had_added),
         cmocka_unit_test(test_a_dropped_replica_that_was_in_sync_leaves_the_isr_first),
+        cmocka_unit_test(test_the_last_replica_in_sync_is_not_dropped),
         cmocka_unit_test(test_a_cancellation_goes_back_to_the_origin_in_the_order_that_is_stored),
         cmocka_unit_test(test_the_same_replicas_in_another_order_are_done_at_once),
         cmocka_unit_test(test_bad_targets_get_kafkas_codes_and_change_nothing),
