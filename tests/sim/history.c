@@ -4,7 +4,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "broker/base/trace.h"
 #include "coordinator/zk/znode.h"
+#include "tests/sim/partitions.h"
 #include "wire/api_key.h"
 #include "wire/leader_and_isr.h"
 #include "wire/stop_replica.h"
@@ -61,6 +63,7 @@ struct tapped {
     struct world_broker *broker;
     struct zk_op *ops;
     int32_t count;
+    bool is_unguarded; /* the check in front was left out, on purpose */
     zk_done_fn *done;
     void *context;
 };
@@ -106,7 +109,8 @@ static void put_topic(struct buf *buf, const char *topic, struct slice data)
     buf_printf(buf, "\n");
 }
 
-static void put_write(struct world *world, const struct zk_op *op, const struct zk_result *result)
+static void put_write(struct world *world, int32_t controller, const struct zk_op *op,
+                      const struct zk_result *result)
 {
     static const char *const verbs[] = {
         [ZK_OP_CREATE] = "create", [ZK_OP_SET] = "set", [ZK_OP_DELETE] = "delete"};
@@ -114,6 +118,7 @@ static void put_write(struct world *world, const struct zk_op *op, const struct 
     char topic[250], rest[8];
     int32_t partition, used = 0;
     world->told_at = SIZE_MAX;
+    trace_debug("controller %" PRId32 " writes %s: %.*s", controller, path, SLICE_ARG(op->data));
     if (op->kind != ZK_OP_DELETE &&
         sscanf(path, "/brokers/topics/%249[^/]/partitions/%" SCNd32 "/%7s%n", topic, &partition,
                rest, &used) == 3 &&
@@ -135,15 +140,33 @@ static bool is_write(const struct zk_op *op)
     return op->kind == ZK_OP_CREATE || op->kind == ZK_OP_SET || op->kind == ZK_OP_DELETE;
 }
 
+/* The results with one for the check that was left out. */
+static struct zk_result *with_check(const struct zk_result *results, int32_t count)
+{
+    struct zk_result *all = mem_new_array(struct zk_result, (size_t)count + 1);
+    for (int32_t i = 0; i < count; i++)
+        all[i + 1] = results[i];
+    all[0].path = results[0].path;
+    if (results[0].error == ERR_ZK_UNAVAILABLE || results[0].error == ERR_SESSION_EXPIRED)
+        all[0].error = results[0].error;
+    return all;
+}
+
 static void tapped_done(void *context, const struct zk_result *results, int32_t count)
 {
     struct tapped *tapped = context;
+    OWNED_MEM struct zk_result *checked = NULL;
+    if (tapped->is_unguarded) {
+        results = checked = with_check(results, count);
+        count++;
+    }
     struct world_broker *broker = tapped->broker;
     struct world *world = broker->world;
     broker->tapped_count--;
-    for (int32_t i = 0; world->is_recording && i < count; i++)
+    bool is_told = world->is_recording || trace_is_on(TRACE_DEBUG);
+    for (int32_t i = 0; is_told && i < count; i++)
         if (is_write(&tapped->ops[i]) && !results[i].error)
-            put_write(world, &tapped->ops[i], &results[i]);
+            put_write(world, broker->id, &tapped->ops[i], &results[i]);
     zk_done_fn *done = tapped->done;
     void *done_context = tapped->context;
     tapped_free(tapped);
@@ -183,7 +206,13 @@ static void tap_multi(struct zk *zk, const struct zk_op *ops, int32_t count, zk_
                       void *context)
 {
     struct world_broker *broker = CONTAINER_OF(zk, struct world_broker, tap);
-    zk_multi(broker->view, ops, count, tapped_done, tapped_new(broker, ops, count, done, context));
+    struct tapped *tapped = tapped_new(broker, ops, count, done, context);
+    tapped->is_unguarded =
+        broker->world->mutation == MUTATION_NO_GUARD && ops[0].kind == ZK_OP_CHECK;
+    if (tapped->is_unguarded)
+        zk_multi(broker->view, ops + 1, count - 1, tapped_done, tapped);
+    else
+        zk_multi(broker->view, ops, count, tapped_done, tapped);
 }
 
 static void tap_state_changed(void *owner, enum zk_state state, int64_t session_id)

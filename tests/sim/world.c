@@ -7,12 +7,14 @@
 
 #include "coordinator/zk/znode.h"
 #include "tests/sim/history.h"
+#include "tests/sim/partitions.h"
 #include "wire/api_key.h"
 #include "wire/leader_and_isr.h"
 #include "wire/stop_replica.h"
 #include "wire/update_metadata.h"
 
-#define START_PATHS 14
+#define START_PATHS        14
+#define ANSWER_LOST_ONE_IN 20
 
 uint32_t world_random(struct world *world, uint32_t bound)
 {
@@ -24,8 +26,7 @@ uint32_t world_random(struct world *world, uint32_t bound)
     return (uint32_t)((x * 0x2545F4914F6CDD1Dull) >> 32) % bound;
 }
 
-static void complain(struct world *world, const char *format, ...) PRINTF_LIKE(2, 3);
-static void complain(struct world *world, const char *format, ...)
+void world_complain(struct world *world, const char *format, ...)
 {
     if (world->complaint[0])
         return;
@@ -65,12 +66,30 @@ static int16_t gate(struct world_broker *broker, int32_t controller_id, int32_t 
     if (controller_epoch < broker->seen_controller_epoch)
         return err_wire_code(ERR_STALE_CONTROLLER_EPOCH);
     broker->seen_controller_epoch = controller_epoch;
+    broker->controller_id = controller_id;
     int32_t *owner = &world->controller_of_epoch[controller_epoch % WORLD_EPOCHS_MAX];
     if (*owner != -1 && *owner != controller_id)
-        complain(world, "epoch %" PRId32 " has the controllers %" PRId32 " and %" PRId32,
-                 controller_epoch, *owner, controller_id);
+        world_complain(world, "epoch %" PRId32 " has the controllers %" PRId32 " and %" PRId32,
+                       controller_epoch, *owner, controller_id);
     *owner = controller_id;
     return 0;
+}
+
+static void
+tell_partition(struct world_broker *broker, int32_t topic, struct uuid topic_id,
+               const struct leader_and_isr_request_leader_and_isr_partition_state *state)
+{
+    if (!broker->world->partitions || !is_modelled(topic, state->partition_index))
+        return;
+    struct sim_role role = {.topic_id = topic_id,
+                            .leader = state->leader,
+                            .leader_epoch = state->leader_epoch,
+                            .partition_epoch = state->partition_epoch,
+                            .replicas = state->replicas,
+                            .replicas_count = state->replicas_count,
+                            .isr = state->isr,
+                            .isr_count = state->isr_count};
+    sim_partition_role(broker->world->partitions, broker->id, topic, state->partition_index, &role);
 }
 
 static void take_leader_and_isr(struct world_broker *broker, struct world_message *message)
@@ -83,7 +102,7 @@ static void take_leader_and_isr(struct world_broker *broker, struct world_messag
                                                message->arena, &request, &used);
     message->response = response;
     if (e) {
-        complain(broker->world, "LeaderAndIsr cannot be decoded: %s", err_sentence(e));
+        world_complain(broker->world, "LeaderAndIsr cannot be decoded: %s", err_sentence(e));
         return;
     }
     broker->requests[0]++;
@@ -92,8 +111,9 @@ static void take_leader_and_isr(struct world_broker *broker, struct world_messag
     if (response->error_code)
         return;
     if (broker->live_brokers == 0)
-        complain(broker->world, "broker %" PRId32 " got LeaderAndIsr before the list of brokers",
-                 broker->id);
+        world_complain(broker->world,
+                       "broker %" PRId32 " got LeaderAndIsr before the list of brokers",
+                       broker->id);
     response->topics =
         arena_new_array(message->arena, struct leader_and_isr_response_leader_and_isr_topic_error,
                         request.topic_states_count + 1);
@@ -123,11 +143,13 @@ static void take_leader_and_isr(struct world_broker *broker, struct world_messag
                 answer->partition_errors[p].error_code = broker->role_error;
                 continue;
             }
-            if (fresh)
-                *replica = (struct world_replica){.hosted = true,
-                                                  .leader = state->leader,
-                                                  .leader_epoch = state->leader_epoch,
-                                                  .partition_epoch = state->partition_epoch};
+            if (!fresh)
+                continue;
+            *replica = (struct world_replica){.hosted = true,
+                                              .leader = state->leader,
+                                              .leader_epoch = state->leader_epoch,
+                                              .partition_epoch = state->partition_epoch};
+            tell_partition(broker, topic, request.topic_states[t].topic_id, state);
         }
     }
 }
@@ -142,7 +164,7 @@ static void take_update_metadata(struct world_broker *broker, struct world_messa
     enum err e = update_metadata_request_decode(buf_slice(&message->bytes), message->api_version,
                                                 message->arena, &request, &used);
     if (e) {
-        complain(broker->world, "UpdateMetadata cannot be decoded: %s", err_sentence(e));
+        world_complain(broker->world, "UpdateMetadata cannot be decoded: %s", err_sentence(e));
         return;
     }
     broker->requests[2]++;
@@ -177,7 +199,7 @@ static void take_stop_replica(struct world_broker *broker, struct world_message 
     enum err e = stop_replica_request_decode(buf_slice(&message->bytes), message->api_version,
                                              message->arena, &request, &used);
     if (e) {
-        complain(broker->world, "StopReplica cannot be decoded: %s", err_sentence(e));
+        world_complain(broker->world, "StopReplica cannot be decoded: %s", err_sentence(e));
         return;
     }
     broker->requests[1]++;
@@ -210,8 +232,12 @@ static void take_stop_replica(struct world_broker *broker, struct world_message 
                 answer->error_code = err_wire_code(ERR_KAFKA_STORAGE_ERROR);
                 continue;
             }
-            if (!fenced && state->delete_partition)
-                *replica = (struct world_replica){0};
+            if (fenced || !state->delete_partition)
+                continue;
+            *replica = (struct world_replica){0};
+            if (broker->world->partitions && is_modelled(topic, state->partition_index))
+                sim_partition_delete(broker->world->partitions, broker->id, topic,
+                                     state->partition_index);
         }
     }
 }
@@ -242,7 +268,7 @@ static void peers_send(struct controller_peers *peers, int32_t broker_id,
                                       .context = context};
     enum err e = ERR_OK;
     if (endpoint->port != 9000 + broker_id)
-        complain(from->world, "request to the wrong port %" PRId32, endpoint->port);
+        world_complain(from->world, "request to the wrong port %" PRId32, endpoint->port);
     history_request(from->world, broker_id, api_key, request);
     if (api_key == API_LEADER_AND_ISR)
         e = leader_and_isr_request_encode(&message->bytes, api_version, request);
@@ -251,7 +277,7 @@ static void peers_send(struct controller_peers *peers, int32_t broker_id,
     else
         e = stop_replica_request_encode(&message->bytes, api_version, request);
     if (e)
-        complain(from->world, "api %d cannot be encoded: %s", api_key, err_sentence(e));
+        world_complain(from->world, "api %d cannot be encoded: %s", api_key, err_sentence(e));
     list_push_back(&from->world->links[from->id][broker_id], &message->node);
 }
 
@@ -292,6 +318,10 @@ static void deliver(struct world *world, struct list_node *link)
         take_update_metadata(to, message);
     else
         take_stop_replica(to, message);
+    if (world->loses_answers && world_random(world, ANSWER_LOST_ONE_IN) == 0) {
+        world_disconnect(world, message->from, message->to); /* done, but nobody hears of it */
+        return;
+    }
     list_remove(&message->node);
     message->sent(message->context, ERR_OK, message->response);
     message_free(message);
@@ -304,7 +334,8 @@ static bool deliver_one(struct world *world)
     for (uint32_t i = 0; i < (uint32_t)(n * n); i++) {
         uint32_t at = (start + i) % (uint32_t)(n * n);
         struct list_node *link = &world->links[at / (uint32_t)n][at % (uint32_t)n];
-        if (!list_is_empty(link)) {
+        if (!list_is_empty(link) && !world->brokers[at / (uint32_t)n].paused &&
+            !world->brokers[at % (uint32_t)n].paused) {
             deliver(world, link);
             return true;
         }
@@ -410,11 +441,23 @@ void world_start(struct world *world, int32_t id)
         controller_new(&settings, &broker->tap, &broker->peers, NULL, &world->clock.clock);
 }
 
+void world_pause(struct world *world, int32_t id, bool paused)
+{
+    struct world_broker *broker = &world->brokers[id];
+    if (!broker->up)
+        return;
+    broker->paused = paused;
+    zk_memory_pause(broker->session, paused);
+}
+
 void world_crash(struct world *world, int32_t id)
 {
     struct world_broker *broker = &world->brokers[id];
     assert(broker->up);
+    broker->paused = false;
     broker->up = broker->accepting = false;
+    if (world->partitions)
+        sim_partitions_crash(world->partitions, id);
     zk_memory_client_kill(broker->session);
     controller_free(broker->controller);
     history_untap(broker);
@@ -481,6 +524,7 @@ void world_free(struct world *world)
             world_crash(world, i);
     }
     zk_memory_free(world->zk);
+    sim_partitions_free(world->partitions);
     history_done(world);
     free(world->znode_text);
     free(world);
@@ -500,7 +544,7 @@ static int64_t next_timer_ms(struct world *world)
 {
     int64_t next = INT64_MAX;
     for (int32_t i = 0; i < world->broker_count; i++) {
-        int64_t mine = world->brokers[i].controller
+        int64_t mine = world->brokers[i].controller && !world->brokers[i].paused
                            ? controller_next_timer_ms(world->brokers[i].controller)
                            : INT64_MAX;
         next = mine < next ? mine : next;
@@ -519,7 +563,7 @@ void world_settle(struct world *world, int64_t ms)
             break;
         clock_manual_advance_ms(&world->clock, next > now ? next - now : 0);
         for (int32_t i = 0; i < world->broker_count; i++) {
-            if (world->brokers[i].controller)
+            if (world->brokers[i].controller && !world->brokers[i].paused)
                 controller_run_timers(world->brokers[i].controller);
         }
     }
@@ -554,7 +598,7 @@ static bool read_state(struct world *world, const char *topic, int32_t partition
         return false;
     *ret_zxid = stat.mzxid;
     if (znode_partition_state_decode(arena, data, ret))
-        complain(world, "%s cannot be read", path);
+        world_complain(world, "%s cannot be read", path);
     return true;
 }
 
@@ -596,25 +640,39 @@ static void check_partition(struct world *world, int32_t t, int32_t p, int32_t c
     bool again = world->seen_zxid[t][p] != 0;
     world->seen_zxid[t][p] = zxid;
     if (state.controller_epoch != controller_epoch)
-        complain(world,
-                 "%s-%" PRId32 " was written by the fenced controller epoch %" PRId32
-                 " under %" PRId32,
-                 world->topics[t], p, state.controller_epoch, controller_epoch);
+        world_complain(world,
+                       "%s-%" PRId32 " was written by the fenced controller epoch %" PRId32
+                       " under %" PRId32,
+                       world->topics[t], p, state.controller_epoch, controller_epoch);
     if (again && state.leader_epoch < world->seen_leader_epoch[t][p] && state.leader_epoch != 0)
-        complain(world, "the leader epoch of %s-%" PRId32 " went back", world->topics[t], p);
+        world_complain(world, "the leader epoch of %s-%" PRId32 " went back", world->topics[t], p);
     if (again && state.leader_epoch == world->seen_leader_epoch[t][p] &&
         state.leader != world->seen_leader[t][p] && state.leader_epoch != 0)
-        complain(world, "leader epoch %" PRId32 " of %s-%" PRId32 " has two leaders",
-                 state.leader_epoch, world->topics[t], p);
+        world_complain(world, "leader epoch %" PRId32 " of %s-%" PRId32 " has two leaders",
+                       state.leader_epoch, world->topics[t], p);
     if (state.leader >= 0) {
         bool member = false;
         for (int32_t i = 0; i < state.isr.count; i++)
             member |= state.isr.ids[i] == state.leader;
         if (!member)
-            complain(world, "the leader of %s-%" PRId32 " is not in its ISR", world->topics[t], p);
+            world_complain(world, "the leader of %s-%" PRId32 " is not in its ISR",
+                           world->topics[t], p);
     }
+    if (world->partitions)
+        sim_partition_check_isr(world->partitions, t, p, state.leader, state.leader_epoch,
+                                state.isr.ids, state.isr.count);
     world->seen_leader_epoch[t][p] = state.leader_epoch;
     world->seen_leader[t][p] = state.leader;
+}
+
+void world_check_isr(struct world *world, int32_t topic, int32_t partition)
+{
+    OWNED(arena) struct arena *arena = arena_new();
+    struct znode_partition_state state = {0};
+    int64_t zxid;
+    if (read_state(world, world->topics[topic], partition, arena, &state, &zxid))
+        sim_partition_check_isr(world->partitions, topic, partition, state.leader,
+                                state.leader_epoch, state.isr.ids, state.isr.count);
 }
 
 void world_check(struct world *world)
@@ -624,18 +682,25 @@ void world_check(struct world *world)
     int32_t epoch = 0, active = 0;
     if (zk_memory_get(world->zk, "/controller_epoch", &data, &stat) &&
         znode_controller_epoch_decode(data, &epoch))
-        complain(world, "/controller_epoch cannot be read");
+        world_complain(world, "/controller_epoch cannot be read");
     if (epoch < world->last_controller_epoch)
-        complain(world, "the controller epoch went back from %" PRId32 " to %" PRId32,
-                 world->last_controller_epoch, epoch);
+        world_complain(world, "the controller epoch went back from %" PRId32 " to %" PRId32,
+                       world->last_controller_epoch, epoch);
     world->last_controller_epoch = epoch;
     for (int32_t i = 0; i < world->broker_count; i++)
         active += world->brokers[i].controller &&
                   controller_epoch(world->brokers[i].controller) == epoch && epoch > 0;
     if (active > 1)
-        complain(world, "%" PRId32 " controllers hold epoch %" PRId32, active, epoch);
+        world_complain(world, "%" PRId32 " controllers hold epoch %" PRId32, active, epoch);
+    if (zk_memory_zxid(world->zk) == world->checked_zxid)
+        return; /* nothing was written since */
+    world->checked_zxid = zk_memory_zxid(world->zk);
     OWNED(arena) struct arena *arena = arena_new();
     for (int32_t t = 0; t < WORLD_TOPICS_MAX && world->topics[t][0]; t++) {
+        char deletion[64];
+        snprintf(deletion, sizeof deletion, "/admin/delete_topics/%s", world->topics[t]);
+        if (world->partitions && zk_memory_get(world->zk, deletion, NULL, NULL))
+            sim_topic_given_up(world->partitions, t);
         for (int32_t p = 0; p < WORLD_PARTITIONS_MAX; p++)
             check_partition(world, t, p, epoch, arena);
     }

@@ -48,6 +48,7 @@ struct world_broker {
     struct world *world;
     int32_t id;
     bool up;
+    bool paused;    /* the process is stopped: nothing of it moves */
     bool accepting; /* a broker takes connections once it has registered */
     /* While it was not registered nobody told it of deletions: UpdateMetadata only adds, so it may
      * know partitions that are gone, here as with JVM brokers. */
@@ -62,6 +63,7 @@ struct world_broker {
     struct controller *controller;
 
     int32_t seen_controller_epoch;
+    int32_t controller_id; /* of the last request that was accepted */
     struct world_metadata metadata[WORLD_TOPICS_MAX][WORLD_PARTITIONS_MAX];
     struct world_replica replicas[WORLD_TOPICS_MAX][WORLD_PARTITIONS_MAX];
     int32_t live_brokers;
@@ -70,8 +72,13 @@ struct world_broker {
     int32_t requests[3];    /* LeaderAndIsr, StopReplica, UpdateMetadata taken */
 };
 
+struct sim_partitions;
+
 struct world {
     uint64_t random;
+    struct sim_partitions *partitions; /* NULL: brokers have roles but no records */
+    int mutation;                      /* enum sim_mutation; 0: none */
+    bool loses_answers;                /* of brokers to controllers, at random */
     struct zk_memory *zk;
     struct clock_manual clock;
     struct world_broker brokers[WORLD_BROKERS_MAX];
@@ -81,6 +88,7 @@ struct world {
     struct controller_settings settings;
 
     /* What the checks remember. */
+    int64_t checked_zxid;
     int32_t last_controller_epoch;
     int32_t controller_of_epoch[WORLD_EPOCHS_MAX];
     struct uuid seen_id[WORLD_TOPICS_MAX];
@@ -106,6 +114,8 @@ uint32_t world_random(struct world *world, uint32_t bound);
 void world_start(struct world *world, int32_t id);  /* a process with a new session registers */
 void world_crash(struct world *world, int32_t id);  /* its session lives on until it is expired */
 void world_expire(struct world *world, int32_t id); /* the session of a living or crashed broker */
+/* SIGSTOP and SIGCONT. */
+void world_pause(struct world *world, int32_t id, bool paused);
 void world_disconnect(struct world *world, int32_t from, int32_t to); /* requests under way fail */
 
 /* One thing happens. False: nothing is to do but wait. */
@@ -113,6 +123,10 @@ bool world_step(struct world *world);
 /* Until nothing is to do; time moves on by at most `ms` to let timers fire. */
 void world_settle(struct world *world, int64_t ms);
 void world_check(struct world *world);
+/* Look at the ISR that the znode of a partition names: its leader's watermark has moved. */
+void world_check_isr(struct world *world, int32_t topic, int32_t partition);
+/* A broken promise; the first one is kept. */
+void world_complain(struct world *world, const char *format, ...) PRINTF_LIKE(2, 3);
 
 struct world_broker *world_controller(struct world *world);  /* NULL: none is active */
 int32_t world_topic(struct world *world, struct slice name); /* its index, made on first mention */
