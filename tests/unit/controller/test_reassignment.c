@@ -314,6 +314,29 @@ static void test_a_deletion_waits_for_the_reassignment_and_then_runs(void **stat
     finish(world);
 }
 
+/* The deletion waits for the reassignment, and that needs a leader; a broker that returns begins no
+ * deletion under it. */
+static void test_a_topic_that_is_deleted_while_reassigned_is_led_to_the_end(void **state)
+{
+    (void)state;
+    struct world *world = cluster(5, "{\"0\":[1,2]}");
+    int16_t error;
+    set_isr(world, IDS(1));
+    reassign(world, IDS(3, 4), ERR_OK);
+    world_delete_topic(world, "orders", &error);
+    world_settle(world, SETTLE_MS);
+    stop(world, 1);
+    assert_int_equal(world_leader(world, "orders", 0), -1);
+    start(world, 1);
+    assert_int_equal(world_leader(world, "orders", 0), 1);
+    assert_true(world->brokers[1].replicas[0][0].hosted);
+    set_isr(world, IDS(1, 2, 3, 4));
+    world_settle(world, SETTLE_MS);
+    assert_null(world_znode(world, "/brokers/topics/orders"));
+    assert_int_equal(zk_memory_children_count(world->zk, "/admin/delete_topics"), 0);
+    finish(world);
+}
+
 /* ---- Brokers that come and go, controllers that move ---- */
 
 static void test_a_target_broker_that_returns_is_told_again_that_it_is_new(void **state)
@@ -568,6 +591,7 @@ int main(void)
         cmocka_unit_test(test_a_dead_member_may_stay_in_the_target),
         cmocka_unit_test(test_partitions_are_not_added_while_a_reassignment_runs),
         cmocka_unit_test(test_a_deletion_waits_for_the_reassignment_and_then_runs),
+        cmocka_unit_test(test_a_topic_that_is_deleted_while_reassigned_is_led_to_the_end),
         cmocka_unit_test(test_a_target_broker_that_returns_is_told_again_that_it_is_new),
         cmocka_unit_test(test_a_reassignment_away_from_a_dead_broker_ends_without_its_answer),
         cmocka_unit_test(test_another_controller_ends_it_wherever_the_first_was_lost),
