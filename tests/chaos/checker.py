@@ -92,7 +92,7 @@ class Batches:
                 return
             if epoch < leader_epoch:
                 self.wrong.append("%s: offset %d has leader epoch %d after %d" % (where, base, epoch, leader_epoch))
-            old_epoch, next_sequence = producers.get(producer, (-1, 0))
+            old_epoch, next_sequence = producers.get(producer, (producer_epoch, sequence))  # a producer never seen may begin anywhere
             if producer >= 0 and (producer_epoch < old_epoch or sequence != (next_sequence if producer_epoch == old_epoch else 0)):
                 self.wrong.append("%s: offset %d of producer %d has epoch %d sequence %d, expected is epoch %d sequence %d" % (
                     where, base, producer, producer_epoch, sequence, old_epoch, next_sequence))

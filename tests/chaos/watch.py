@@ -10,9 +10,10 @@ AWAY = (KazooException, KazooTimeoutError, OSError)  # the ensemble does not ans
 
 
 class Watch(threading.Thread):
-    """What a server of the ensemble that lags behind answers is told by the transaction that wrote it, and left out.
+    """Reads /controller, /controller_epoch and the state of every partition, again and again.
 
-    Reads /controller, /controller_epoch and the state of every partition, again and again."""
+    A server of the ensemble may lag behind the one asked before: what it answers is known by the transaction that wrote it.
+    """
 
     def __init__(self, zookeeper, places):
         super().__init__(daemon=True)
