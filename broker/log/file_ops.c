@@ -50,7 +50,7 @@ const struct file_ops file_ops_system = {
     .rmdir = rmdir,
 };
 
-const struct file_ops *file_ops = &file_ops_system;
+const struct file_ops *_Atomic file_ops = &file_ops_system;
 
 ssize_t file_read(int fd, void *data, size_t size, int64_t position, bool may_block)
 {

@@ -31,8 +31,8 @@ struct file_ops {
 
 extern const struct file_ops file_ops_system;
 
-/* The table in use. Changed only by tests, while no other thread runs. */
-extern const struct file_ops *file_ops;
+/* The table in use. Changed only by tests. */
+extern const struct file_ops *_Atomic file_ops;
 
 /* Read exactly `size` bytes, or as many as there are before the end of the file. -1 and errno on
  * failure. */
