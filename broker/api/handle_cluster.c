@@ -142,6 +142,16 @@ static enum err find_coordinator(int8_t key_type, int16_t api_version)
     return ERR_INVALID_REQUEST;
 }
 
+/* What Kafka's clients show of these errors. */
+static struct slice sentence_of(enum err e)
+{
+    return e == ERR_COORDINATOR_NOT_AVAILABLE
+               ? SLICE_LITERAL("The coordinator is not available.")
+               : SLICE_LITERAL("This most likely occurs because of a request being malformed by "
+                               "the client library or the message was sent to an incompatible "
+                               "broker. See the broker logs for more details.");
+}
+
 void handle_find_coordinator(struct request *request)
 {
     const struct find_coordinator_request *message = request->message;
@@ -150,7 +160,7 @@ void handle_find_coordinator(struct request *request)
     enum err e = find_coordinator(message->key_type, request->api_version);
     if (request->api_version < 4) {
         response.error_code = err_wire_code(e);
-        response.error_message = slice_str(err_text(e));
+        response.error_message = sentence_of(e);
         response.node_id = -1;
         response.host = SLICE_LITERAL("");
         response.port = -1;
@@ -171,7 +181,7 @@ void handle_find_coordinator(struct request *request)
         to->error_code = err_wire_code(e);
         to->error_message = message->key_type == COORDINATOR_SHARE && request->api_version >= 6
                                 ? SLICE_LITERAL("")
-                                : slice_str(err_text(e));
+                                : sentence_of(e);
     }
     request_answer(request, &response);
 }

@@ -193,14 +193,19 @@ static void append(struct produce_part *part)
 
 /* --- the request as a whole --- */
 
-/* Bytes that no batch of any format can begin with. */
-static bool is_no_batch(struct slice bytes)
+/* Are these bytes with which no batch of any format can begin? In Kafka's words. */
+static enum err check_is_batch(struct slice bytes)
 {
     enum { SHORTEST_LENGTH = 14, NEWEST_MAGIC = 2 };
     if (bytes.size >= BATCH_PREFIX_SIZE && batch_length(bytes.data) < SHORTEST_LENGTH)
-        return true;
-    return bytes.size > BATCH_MAGIC_AT &&
-           (batch_magic(bytes.data) < 0 || batch_magic(bytes.data) > NEWEST_MAGIC);
+        return err_note(ERR_CORRUPT_MESSAGE,
+                        "Record size %d is less than the minimum record overhead (%d)",
+                        (int)batch_length(bytes.data), SHORTEST_LENGTH);
+    if (bytes.size > BATCH_MAGIC_AT &&
+        (batch_magic(bytes.data) < 0 || batch_magic(bytes.data) > NEWEST_MAGIC))
+        return err_note(ERR_CORRUPT_MESSAGE, "Invalid magic found in record: %d",
+                        (int)batch_magic(bytes.data));
+    return ERR_OK;
 }
 
 static bool is_transactional(const struct batch_info *first)
@@ -220,9 +225,10 @@ static enum err look_at_first_batches(struct produce_wait *wait)
     for (int32_t i = 0; i < wait->parts_count; i++) {
         struct slice records = wait->parts[i].data->records.bytes;
         struct batch_info info;
-        enum err e = batch_peek(records, &info);
-        if (is_no_batch(records))
-            return err_note(ERR_CORRUPT_MESSAGE, "the records are no batch of a known format");
+        enum err e = check_is_batch(records);
+        if (e)
+            return e;
+        e = batch_peek(records, &info);
         bool is_whole = !e && (size_t)info.size_bytes <= records.size;
         if (!is_whole || !is_transactional(&info))
             continue;
