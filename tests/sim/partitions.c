@@ -23,6 +23,7 @@ struct sim_record {
 };
 
 struct replica_log {
+    struct uuid topic_id;
     struct sim_record *records;
     size_t capacity;
     int64_t end;
@@ -294,6 +295,11 @@ void sim_partition_role(struct sim_partitions *all, int32_t broker, int32_t topi
         role->leader_epoch < cell->leader_epoch)
         world_complain(all->world, "broker %" PRId32 " was taken back to epoch %" PRId32, broker,
                        role->leader_epoch);
+    if (!uuid_equal(cell->log.topic_id, role->topic_id)) {
+        sim_partition_delete(all, broker, topic, partition);
+        cell->log.topic_id = role->topic_id;
+        was_leader = false;
+    }
     cell->topic_id = role->topic_id;
     cell->leader = role->leader;
     cell->leader_epoch = role->leader_epoch;

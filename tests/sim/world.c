@@ -134,7 +134,12 @@ static void take_leader_and_isr(struct world_broker *broker, struct world_messag
             struct world_replica *replica = is_modelled(topic, state->partition_index)
                                                 ? &broker->replicas[topic][state->partition_index]
                                                 : &unmodelled;
-            bool fresh = !replica->hosted || state->leader_epoch > replica->leader_epoch;
+            /* A topic made anew where the log of a deleted one was left over (a reassignment does
+             * not wait until those who leave have deleted theirs) is taken, as after an operator's
+             * hand; a JVM broker, and ours, would say INCONSISTENT_TOPIC_ID. */
+            bool fresh = !replica->hosted ||
+                         !uuid_equal(replica->topic_id, request.topic_states[t].topic_id) ||
+                         state->leader_epoch > replica->leader_epoch;
             answer->partition_errors[p].partition_index = state->partition_index;
             answer->partition_errors[p].error_code =
                 fresh ? 0 : err_wire_code(ERR_STALE_CONTROLLER_EPOCH);
@@ -146,6 +151,7 @@ static void take_leader_and_isr(struct world_broker *broker, struct world_messag
             if (!fresh)
                 continue;
             *replica = (struct world_replica){.hosted = true,
+                                              .topic_id = request.topic_states[t].topic_id,
                                               .leader = state->leader,
                                               .leader_epoch = state->leader_epoch,
                                               .partition_epoch = state->partition_epoch};

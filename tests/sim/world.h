@@ -27,6 +27,7 @@ struct world_metadata {
 /* What a broker was told to be. */
 struct world_replica {
     bool hosted;
+    struct uuid topic_id;
     int32_t leader, leader_epoch, partition_epoch;
 };
 

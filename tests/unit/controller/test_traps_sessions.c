@@ -63,37 +63,6 @@ static void test_a_controller_that_slept_past_its_session_writes_nothing_more(vo
     finish(world);
 }
 
-/* A session ends in the middle of a fail-over. What a leader asked meanwhile is answered from all
- * that there is to know, or not at all: an UNKNOWN_TOPIC_OR_PARTITION would keep its change
- * pending. */
-static void test_nobody_is_answered_from_a_context_that_is_half_loaded(void **state)
-{
-    (void)state;
-    bool is_over = false;
-    for (int32_t steps = 0; !is_over; steps++) {
-        assert_true(steps < EVENT_MAX);
-        struct world *world = cluster(4, "{\"0\":[1,2,3]}");
-        struct world_isr_wish wish = world_isr_wish(world, "orders", 0, IDS(1, 2));
-        struct world_isr answers[4];
-        zk_memory_delete(world->zk, "/controller");
-        for (int32_t i = 0; i < steps && !is_over; i++)
-            is_over = !world_step(world);
-        for (int32_t b = 0; b < 4; b++)
-            world_alter_partition(world, b, &wish, &answers[b]);
-        for (int32_t b = 0; b < 4; b++)
-            if (b != 1)
-                zk_memory_expire(world->brokers[b].session);
-        world_settle(world, SETTLE_MS);
-        for (int32_t b = 0; b < 4; b++) {
-            assert_int_not_equal(answers[b].error, WORLD_PENDING);
-            assert_int_not_equal(answers[b].error, err_wire_code(ERR_UNKNOWN_TOPIC_OR_PARTITION));
-            assert_int_not_equal(answers[b].error, err_wire_code(ERR_UNKNOWN_TOPIC_ID));
-            assert_int_not_equal(answers[b].top_error, err_wire_code(ERR_STALE_BROKER_EPOCH));
-        }
-        finish(world);
-    }
-}
-
 /* T27: stopping one that has lost /controller leaves it to who has it now. */
 static void test_stopping_a_controller_that_was_replaced_leaves_the_new_one(void **state)
 {
@@ -212,7 +181,6 @@ int main(void)
         cmocka_unit_test(test_no_topic_is_missed_while_the_controller_moves),
         cmocka_unit_test(test_no_topic_is_missed_whichever_operation_is_lost),
         cmocka_unit_test(test_a_controller_that_slept_past_its_session_writes_nothing_more),
-        cmocka_unit_test(test_nobody_is_answered_from_a_context_that_is_half_loaded),
         cmocka_unit_test(test_stopping_a_controller_that_was_replaced_leaves_the_new_one),
         cmocka_unit_test(test_an_epoch_written_by_hand_stops_an_event_in_the_middle),
         cmocka_unit_test(test_bad_registrations_do_not_keep_a_controller_from_taking_over),
