@@ -3,7 +3,8 @@ add_library(bench_client STATIC ${CMAKE_CURRENT_LIST_DIR}/client.c)
 target_include_directories(bench_client PUBLIC ${CMAKE_SOURCE_DIR})
 target_link_libraries(bench_client PUBLIC record base PkgConfig::RDKAFKA PkgConfig::JANSSON)
 
-foreach(name bench_produce bench_consume bench_round_trip bench_sendfile bench_await bench_requests)
+foreach(name bench_produce bench_consume bench_round_trip bench_sendfile bench_await bench_requests
+        bench_end_to_end)
   add_executable(${name} ${CMAKE_CURRENT_LIST_DIR}/${name}.c)
   target_link_libraries(${name} PRIVATE bench_client)
   list(APPEND BENCH_PROGRAMS ${name})
@@ -20,6 +21,9 @@ foreach(pair bench_touch:base bench_idle:server bench_log_open:log bench_log_cre
 endforeach()
 
 # For tests/bench/failover.
+add_executable(bench_write_once ${CMAKE_CURRENT_LIST_DIR}/bench_write_once.c ${CMAKE_CURRENT_LIST_DIR}/failover_metadata.c)
+target_link_libraries(bench_write_once PRIVATE bench_client)
+list(APPEND BENCH_PROGRAMS bench_write_once)
 foreach(name bench_failover bench_zookeeper)
   add_executable(${name} ${CMAKE_CURRENT_LIST_DIR}/${name}.c ${CMAKE_CURRENT_LIST_DIR}/failover_metadata.c)
   target_compile_definitions(${name} PRIVATE THREADED)

@@ -46,6 +46,17 @@ class Trio:
         self.partitions += topics * each
         return max(broker.await_leaders(self.partitions, since, AWAIT_SECONDS) for broker in self.brokers.values())
 
+    def create_topic(self, name, partitions):
+        """One topic more, beside those of create()."""
+        ask.create(self.homes[self.controller()].port, [name], partitions, replicas=3)
+
+    def addresses(self):
+        return ",".join(broker.address for broker in self.brokers.values())
+
+    def write_once(self):
+        """One record to every partition, so that each has a segment's file on every broker."""
+        self.place.program("bench_write_once", self.partitions, *["%d=%d" % (i, self.homes[i].port) for i in self.brokers])
+
     def await_in_sync(self, since_ns=None, port=None):
         """Seconds until the ISR of every partition is all three."""
         port = port or self.homes[next(iter(self.brokers))].port

@@ -2,8 +2,10 @@
 import signal
 import time
 
+import ask
 from brokers import Failed, numbers
 from failover_trio import Trio
+from rows_throughput import BIG_BATCHES, GIB, PARTITIONS
 from table import Figure, Row
 
 
@@ -83,5 +85,92 @@ class OrderlyRestart(Row):
             self.trios.pop(side).end()
 
 
+class Idle(Row):
+    name = "idle-10000"
+    about = "three brokers that hold a replica of each of 10,000 partitions, one record each, and nobody asks for anything"
+    partitions, seconds = 10000, 10
+
+    def __init__(self):
+        self.trios = {}
+
+    def figures(self):
+        return [Figure("rss_mib", "resident, the largest of three", "MiB", most=100), Figure("cpu", "CPU of all three", "CPU s/s")]
+
+    def prepare(self, bench, side):
+        trio = self.trios[side] = Trio(bench, side, "idle")
+        trio.create("idle", bench.scaled(self.partitions))
+        trio.await_in_sync()
+        trio.write_once()
+
+    def measure(self, bench, side):
+        trio = self.trios[side]
+        before, since = trio.cpu(), time.monotonic()
+        time.sleep(self.seconds)
+        return {"rss_mib": max(broker.memory_mib() for broker in trio.brokers.values()),
+                "cpu": (trio.cpu() - before) / (time.monotonic() - since)}
+
+    def finish(self, bench, side):
+        if side in self.trios:
+            self.trios.pop(side).end()
+
+
+class ReplicatedProduce(Row):
+    name = "replicated-produce"
+    about = "1 M records of 1 KiB, acks=all, 3 replicas, batch.size=65536 linger.ms=5, %d partitions" % PARTITIONS
+    size, records = 1024, 1000000
+
+    def __init__(self):
+        self.trios = {}
+
+    def figures(self):
+        return [Figure("cpu_per_gib", "CPU of all three per GiB produced", "CPU s/GiB", ratio=0.33), Figure("mib_per_second", "throughput", "MiB/s")]
+
+    def prepare(self, bench, side):
+        self.trios[side] = Trio(bench, side, "replicated")
+
+    def measure(self, bench, side):
+        trio, topic, records = self.trios[side], bench.place.unique("replicated"), bench.scaled(self.records)
+        trio.create_topic(topic, PARTITIONS)
+        before = trio.cpu()
+        got = bench.place.program("bench_produce", trio.addresses(), topic, records, self.size, 0, *BIG_BATCHES)
+        cpu, size = trio.cpu() - before, records * self.size
+        ask.delete(trio.homes[trio.controller()].port, [topic])
+        return {"cpu_per_gib": cpu * GIB / size, "mib_per_second": size / got["seconds"] / (1 << 20)}
+
+    def finish(self, bench, side):
+        if side in self.trios:
+            self.trios.pop(side).end()
+
+
+class ReplicatedLatency(Row):
+    name = "replicated-latency"
+    about = "paced 5,000 records/s of 1 KiB, acks=all, 3 replicas, %d partitions: from produce to the consumer" % PARTITIONS
+    rate, seconds = 5000, 10
+
+    def __init__(self):
+        self.trios = {}
+
+    def figures(self):
+        return [Figure("p50_ms", "end-to-end p50", "ms"), Figure("p99_ms", "end-to-end p99", "ms", ratio=0.5),
+                Figure("p999_ms", "end-to-end p99.9", "ms"), Figure("cpu", "CPU of all three", "CPU s")]
+
+    def prepare(self, bench, side):
+        self.trios[side] = Trio(bench, side, "paced")
+
+    def measure(self, bench, side):
+        trio, topic = self.trios[side], bench.place.unique("paced")
+        trio.create_topic(topic, PARTITIONS)
+        before = trio.cpu()
+        got = bench.place.program("bench_end_to_end", trio.addresses(), topic, bench.scaled(self.rate * self.seconds), 1024, self.rate)
+        cpu = trio.cpu() - before
+        ask.delete(trio.homes[trio.controller()].port, [topic])
+        return {"p50_ms": got["p50_ms"], "p99_ms": got["p99_ms"], "p999_ms": got["p999_ms"], "cpu": cpu}
+
+    def finish(self, bench, side):
+        if side in self.trios:
+            self.trios.pop(side).end()
+
+
 def rows():
-    return [ControllerKilled(2000, 0.3), ControllerKilled(10000, 1.0), OrderlyRestart()]
+    return [ControllerKilled(2000, 0.3), ControllerKilled(10000, 1.0), OrderlyRestart(), Idle(), ReplicatedProduce(),
+            ReplicatedLatency()]
