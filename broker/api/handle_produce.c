@@ -79,6 +79,24 @@ static void answer_record_errors(struct produce_part *part, const struct append_
     }
 }
 
+/* In Kafka's words: how many, and the first of them. */
+static struct slice sentence_of_record_errors(const struct append_result *result, enum err e,
+                                              struct arena *arena)
+{
+    enum { SHOWN_MAX = 3 };
+    if (e == ERR_INVALID_TIMESTAMP)
+        return SLICE_LITERAL("One or more records have been rejected due to invalid timestamp");
+    const char *shown = "";
+    for (int32_t i = 0; i < result->record_errors_count && i < SHOWN_MAX; i++)
+        shown = arena_printf(arena, "%s%sRecordError(batchIndex=%d, message='%s')", shown,
+                             i ? ", " : "", (int)result->record_errors[i].batch_index,
+                             result->record_errors[i].message);
+    return slice_str(arena_printf(arena,
+                                  "One or more records have been rejected due to %d record errors "
+                                  "in total, and only showing the first three errors at most: [%s]",
+                                  (int)result->record_errors_count, shown));
+}
+
 /* Where the log itself turned the records away the answer tells its start; what never came that far
  * has none. */
 static bool tells_log_start(enum err e)
@@ -120,7 +138,7 @@ static void answer_log_error(struct produce_part *part, enum err e,
         part->answer->log_start_offset = log_start_offset(log);
     if (result->record_errors_count) {
         answer_record_errors(part, result, arena);
-        part->answer->error_message = arena_copy(arena, slice_str(err_sentence(e)));
+        part->answer->error_message = sentence_of_record_errors(result, e, arena);
     }
     if (e == ERR_IO || (e == ERR_NO_SPACE && may_tell(part->wait->request->broker->clock)))
         trace_warn("append failed topic=%.*s partition=%d: %s", SLICE_ARG(part->topic),

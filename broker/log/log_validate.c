@@ -43,6 +43,8 @@ enum err log_validate(struct log *log, uint8_t *records, size_t size, int32_t le
         .next_offset = log_end_offset(log),
         .leader_epoch = leader_epoch,
         .now_ms = log_now_ms(log),
+        .topic = log->topic,
+        .partition = log->partition,
     };
     struct validate_result checked = {.log_append_time_ms = NO_TIMESTAMP};
     enum err e = records_validate(&rules, &input, arena, &checked);

@@ -35,7 +35,9 @@ struct validate_input {
     int16_t api_version; /* of Produce: what formats and codecs may come */
     int64_t next_offset;
     int32_t leader_epoch;
-    int64_t now_ms; /* wall clock */
+    int64_t now_ms;    /* wall clock */
+    const char *topic; /* with the partition, for sentences; NULL: not named */
+    int32_t partition;
 };
 
 struct validate_error {

@@ -1,4 +1,6 @@
 /* Checks of single records: all failures of a batch are listed before it is refused (KIP-467). */
+#include <inttypes.h>
+
 #include "broker/record/validate_internal.h"
 
 static void add_error(struct validation *v, int32_t index, char *message)
@@ -24,9 +26,13 @@ static bool is_full(const struct validation *v)
 
 static void refuse_missing_key(struct validation *v, int32_t index)
 {
-    if (!v->no_key_message)
-        v->no_key_message =
-            arena_printf(v->arena, "Compacted topic cannot accept message without key");
+    static const char sentence[] = "Compacted topic cannot accept message without key";
+    const struct validate_input *input = v->input;
+    if (!v->no_key_message && input->topic)
+        v->no_key_message = arena_printf(v->arena, "%s in topic partition %s-%" PRId32, sentence,
+                                         input->topic, input->partition);
+    else if (!v->no_key_message)
+        v->no_key_message = arena_printf(v->arena, "%s", sentence);
     add_error(v, index, v->no_key_message);
 }
 
