@@ -38,8 +38,8 @@ class Run:
         variants = writer_settings or ({}, {"compression.codec": "zstd", "linger.ms": 20}, {"compression.codec": "gzip", "max.in.flight": 1})
         self.writers = [traffic.Writer(number, bootstrap, self.places, RATE, seed + number, self.folder, **variant)
                         for number, variant in enumerate(variants, 1)]
-        self.readers = [traffic.Reader("a reader", bootstrap, self.places),
-                        traffic.Reader("a reader in rack 1", bootstrap, self.places, **{"client.rack": "rack1"})]
+        self.readers = [traffic.Reader("a reader", bootstrap, self.places, self.folder),
+                        traffic.Reader("a reader in rack 1", bootstrap, self.places, self.folder, **{"client.rack": "rack1"})]
 
     def _create(self, topics):
         admin = AdminClient({"bootstrap.servers": self.hosts.bootstrap})
@@ -65,7 +65,7 @@ class Run:
         """Sentences about everything that is wrong with what the clients sent and saw, and with what is on the disks."""
         for writer in self.writers:
             writer.finish(HEAL_SECONDS)
-        log = traffic.Reader("the log", self.hosts.bootstrap, self.places)
+        log = traffic.Reader("the log", self.hosts.bootstrap, self.places, self.folder)
         ends = log.ends()
         for reader in [log, *self.readers]:
             reader.wait_for(ends, HEAL_SECONDS)

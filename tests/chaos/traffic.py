@@ -1,6 +1,7 @@
 """The clients of a chaos run: producers that never give a record up, and consumers that read every partition as far as they may."""
 import functools
 import logging
+import os
 import random
 import threading
 import time
@@ -88,17 +89,26 @@ class Writer(threading.Thread):
 
 
 class Reader(threading.Thread):
-    """Reads every place from offset 0 on."""
+    """Reads every place from offset 0 on.
 
-    def __init__(self, who, bootstrap, places, **settings):
+    librdkafka compares a late answer about the end of an epoch with a position that has moved on meanwhile, and calls that a truncated
+    log. So one that is told of a truncation reads on where it was: whether what it read is there still is for the checker to say, and a
+    log that is shorter does not have that offset, which stops the reader for good.
+    """
+
+    def __init__(self, who, bootstrap, places, folder=None, **settings):
         super().__init__(daemon=True)
-        self.seen = {place: checker.Seen(who, place) for place in places}
-        self.wrong = []
+        self.who, self.seen = who, {place: checker.Seen(who, place) for place in places}
+        self.wrong, self.resumed = [], {}
         self.stopping = threading.Event()
         base = {"bootstrap.servers": bootstrap, "group.id": "nobody", "enable.auto.commit": False, "auto.offset.reset": "error",
                 "isolation.level": "read_uncommitted", "fetch.wait.max.ms": 100, "check.crcs": True, **QUICK}
         base.update(settings)
-        self.consumer = Consumer(base)
+        if os.environ.get("STOKER_KEEP"):
+            base.update({"debug": "fetch,topic", "log_level": 7})
+            self.consumer = Consumer(base, logger=_log_to(folder / (who.replace(" ", "-") + ".log")))
+        else:
+            self.consumer = Consumer(base)
         self.consumer.assign([TopicPartition(topic, partition, 0) for topic, partition in places])
         self.start()
 
@@ -109,8 +119,17 @@ class Reader(threading.Thread):
                 if not error:
                     self.seen[message.topic(), message.partition()].add(message.offset(), message.value())
                 elif error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError._LOG_TRUNCATION, KafkaError._BAD_MSG):
-                    self.wrong.append("a reader of %s-%d was told: %s" % (message.topic(), message.partition(), error))
+                    self._told((message.topic(), message.partition()), error)
         self.consumer.close()
+
+    def _told(self, place, error):
+        position = len(self.seen[place].tokens)
+        if "truncation" not in error.str() or self.resumed.get(place) == position:
+            self.wrong.append("%s of %s-%d was told: %s" % (self.who, *place, error))
+            return
+        self.resumed[place] = position
+        self.consumer.incremental_unassign([TopicPartition(*place)])
+        self.consumer.incremental_assign([TopicPartition(*place, position)])
 
     def wait_for(self, ends, seconds):
         def behind():
@@ -119,7 +138,7 @@ class Reader(threading.Thread):
         try:                                         # one that was told that the log is not what it was goes no further
             harness.wait_for("", lambda: self.wrong or not behind(), seconds)
         except AssertionError:
-            raise AssertionError("a reader is behind %d s after the last record: %s; %s" % (seconds, behind()[:5], self.wrong[:3]))
+            raise AssertionError("%s is behind %d s after the last record: %s; %s" % (self.who, seconds, behind()[:5], self.wrong[:3]))
 
     def ends(self, seconds=30):
         """The high watermark of every place."""
