@@ -14,6 +14,7 @@
 
 /* At a stop: more logs than that with something to sync are synced together. */
 #define SYNC_ONE_BY_ONE_MAX 32
+#define PROGRESS_EVERY_MS   5000
 /* Of threads that sync for producers. From 8 to 32 the acknowledgements of 64 logs rise from 16,000
  * to 42,000 a second on one disk; more of them gain nothing. */
 #define SYNCERS_MAX 32
@@ -272,14 +273,32 @@ enum err log_manager_start(struct log_manager *manager)
 }
 
 struct closing {
+    struct log_manager *manager;
     struct log **logs;
     enum err (*step)(struct log *log);
+    size_t count;
+    _Atomic size_t done;
+    int64_t begun_ms;
+    _Atomic int64_t next_progress_ms;
 };
+
+static void show_progress(struct closing *closing)
+{
+    size_t done = atomic_fetch_add(&closing->done, 1) + 1;
+    int64_t now = clock_mono_ms(closing->manager->options.clock);
+    int64_t next = atomic_load(&closing->next_progress_ms);
+    if (now < next ||
+        !atomic_compare_exchange_strong(&closing->next_progress_ms, &next, now + PROGRESS_EVERY_MS))
+        return;
+    trace_info("logs are being closed done=%zu of=%zu elapsed_ms=%" PRId64, done, closing->count,
+               now - closing->begun_ms);
+}
 
 static void close_one(void *context, int index)
 {
     struct closing *closing = context;
     struct log *log = closing->logs[index];
+    show_progress(closing);
     if (atomic_load(&log->is_offline))
         return;
     enum err e = closing->step(log);
@@ -293,7 +312,10 @@ static void close_one(void *context, int index)
 static void for_all(struct log_manager *manager, struct log **logs, size_t count,
                     enum err (*step)(struct log *log))
 {
-    struct closing closing = {.logs = logs, .step = step};
+    int64_t now = clock_mono_ms(manager->options.clock);
+    struct closing closing = {
+        .manager = manager, .logs = logs, .step = step, .count = count, .begun_ms = now};
+    atomic_init(&closing.next_progress_ms, now + PROGRESS_EVERY_MS);
     int threads = manager->dirs_count * manager->options.recovery_threads_per_dir;
     if (threads < manager->options.workers_count)
         threads = manager->options.workers_count;
@@ -324,6 +346,8 @@ static void sync_dir(struct log_manager *manager, struct log_dir *dir, struct lo
         for_all(manager, logs, unstable, log_close_sync);
         return;
     }
+    int64_t begun_ms = clock_mono_ms(manager->options.clock);
+    trace_info("log directory is being synced dir=%s logs=%zu", dir->path, unstable);
     if (file_ops->syncfs(dir->lock_fd) != 0) {
         trace_error("log directory not synced dir=%s error=\"%s\"", dir->path, strerror(errno));
         dir->is_loaded = false;
@@ -331,6 +355,8 @@ static void sync_dir(struct log_manager *manager, struct log_dir *dir, struct lo
     }
     for (size_t i = 0; i < unstable; i++)
         log_close_synced(logs[i]);
+    trace_info("log directory is synced dir=%s elapsed_ms=%" PRId64, dir->path,
+               clock_mono_ms(manager->options.clock) - begun_ms);
 }
 
 static void leave_dir(struct log_manager *manager, struct log_dir *dir, int64_t broker_epoch)
