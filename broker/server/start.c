@@ -149,7 +149,12 @@ static enum err start_embedded(struct server *server)
     OWNED_MEM char *dir = c->stoker_embedded_data_dir
                               ? mem_strdup(c->stoker_embedded_data_dir)
                               : mem_printf("%s/../coordinator", c->log_dirs.items[0]);
+    int32_t id =
+        c->broker_id >= 0 ? c->broker_id : log_manager_stored_broker_id(server->broker.log_manager);
+    char own_znode[64];
+    snprintf(own_znode, sizeof own_znode, "/brokers/ids/%d", id);
     struct embedded_options options = {.data_dir = dir,
+                                       .own_znode = id >= 0 ? own_znode : NULL,
                                        .bind_host = host[0] ? host : "0.0.0.0",
                                        .port = (uint16_t)port,
                                        .clock = server->clock};

@@ -328,6 +328,18 @@ static enum err listen_on(struct embedded *embedded, const char *host, uint16_t 
     embedded->port = bound_port(evconnlistener_get_fd(embedded->listener));
     return ERR_OK;
 }
+/* The session of the process that held the server before has nobody any more: it need not run out,
+ * and whoever comes now under its name need not wait. */
+static enum err end_former_session(struct embedded *embedded, const char *own_znode)
+{
+    int64_t id =
+        core_end_owner(embedded->core, slice_str(own_znode), clock_wall_ms(embedded->clock));
+    if (!id)
+        return ERR_OK;
+    trace_info("session of the former run ended session=0x%" PRIx64 " znode=%s", (uint64_t)id,
+               own_znode);
+    return store_commit(embedded->store, embedded->core);
+}
 static enum err make_core(struct embedded *embedded, const struct embedded_options *o)
 {
     struct words_state *n = &embedded->numbers;
@@ -349,6 +361,8 @@ static enum err make_core(struct embedded *embedded, const struct embedded_optio
     n->data_dir = embedded->data_dir;
     enum err e = store_open(o->data_dir, o->log_size_max, embedded->core, &embedded->store);
     core_revive(embedded->core, clock_mono_ms(embedded->clock));
+    if (!e && o->own_znode)
+        e = end_former_session(embedded, o->own_znode);
     return e;
 }
 static void add_events(struct embedded *embedded)

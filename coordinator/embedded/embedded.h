@@ -4,7 +4,8 @@
  *
  * What a client was told is on disk before: each turn of the loop ends with one fsync, then the
  * replies go out. After a restart sessions have their whole timeout anew, and their ephemeral
- * znodes are there. When the disk fails, every connection is closed and none is accepted any more.
+ * znodes are there; but for the session of the process that holds the server, which ended with it.
+ * When the disk fails, every connection is closed and none is accepted any more.
  * Thread: start, port and stop from one owner. */
 #pragma once
 
@@ -19,8 +20,10 @@ struct embedded_options {
     uint16_t port;         /* 0: any free one */
     int32_t tick_ms;       /* 0: 2000 */
     int32_t min_session_timeout_ms, max_session_timeout_ms; /* 0: 2 and 20 ticks */
-    int64_t log_size_max; /* bytes of log before a snapshot is taken; 0: 16 MiB */
-    struct clock *clock;  /* NULL: the system's; kept */
+    const char *own_znode; /* ephemeral, by which the process that held data_dir before was known:
+                              the session that owns it ends at the start; NULL: none */
+    int64_t log_size_max;  /* bytes of log before a snapshot is taken; 0: 16 MiB */
+    struct clock *clock;   /* NULL: the system's; kept */
 };
 
 /* Errors: ERR_INVALID_CONFIG, a timeout or the host makes no sense; ERR_EXISTS, another server

@@ -252,6 +252,17 @@ void core_revive(struct core *core, int64_t now_ms)
     for (size_t i = 0; (e = map_next(&core->sessions, &i));)
         session_touch(core, e->value);
 }
+int64_t core_end_owner(struct core *core, struct slice path, int64_t wall_ms)
+{
+    const struct znode *z = tree_get(&core->tree, path);
+    struct session *s = z && z->n.owner ? map_get(&core->sessions, MAP_KEY(z->n.owner)) : NULL;
+    if (!s)
+        return 0;
+    int64_t id = s->id;
+    core->wall_ms = wall_ms;
+    session_end(core, s);
+    return id;
+}
 struct core_numbers core_numbers(const struct core *core)
 {
     return (struct core_numbers){.zxid = core->zxid,

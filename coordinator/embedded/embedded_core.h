@@ -61,6 +61,10 @@ MUST_USE enum err core_restore(struct core *core, struct slice snapshot);
 /* After replay: every session gets its whole timeout anew. */
 void core_revive(struct core *core, int64_t now_ms);
 
+/* End the session that owns an ephemeral znode. Returns its id; 0, and nothing was done, if the
+ * znode is not there or is nobody's. */
+int64_t core_end_owner(struct core *core, struct slice path, int64_t wall_ms);
+
 struct core_numbers {
     int64_t zxid;
     size_t znodes, ephemerals, bytes, watches, sessions;

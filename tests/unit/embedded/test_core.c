@@ -437,6 +437,26 @@ static void test_the_journal_and_a_snapshot_each_give_the_same_state(void **stat
     buf_done(&second);
     buf_done(&third);
 }
+static void test_a_former_runs_session_ends_with_its_ephemerals_and_no_other(void **state UNUSED)
+{
+    assert_int_equal(do_create(&a, "/own", "", 1), ZK_OK);
+    assert_int_equal(do_create(&a, "/own-too", "", 1), ZK_OK);
+    assert_int_equal(do_create(&b, "/foreign", "", 1), ZK_OK);
+    assert_int_equal(do_create(&b, "/lasting", "", 0), ZK_OK);
+    struct core *next = core_new(100, 200, 2000, 0x1000);
+    assert_int_equal(core_replay(next, buf_slice(core_journal(core))), ERR_OK);
+    size_t sessions = core_numbers(next).sessions;
+
+    assert_int_equal(core_end_owner(next, SLICE_LITERAL("/none"), 1), 0);
+    assert_int_equal(core_end_owner(next, SLICE_LITERAL("/lasting"), 1), 0);
+    assert_int_equal(core_end_owner(next, SLICE_LITERAL("/own"), 1), a.id);
+
+    assert_int_equal(core_numbers(next).sessions, sessions - 1);
+    assert_int_equal(core_numbers(next).ephemerals, 1);
+    assert_int_equal(core_end_owner(next, SLICE_LITERAL("/own-too"), 1), 0);
+    assert_int_equal(core_end_owner(next, SLICE_LITERAL("/foreign"), 1), b.id);
+    core_free(next);
+}
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
@@ -460,6 +480,7 @@ int main(void)
         TEST(test_acls_keep_others_out),
         TEST(test_whatever_is_cut_short_closes_the_connection_and_changes_nothing),
         TEST(test_the_journal_and_a_snapshot_each_give_the_same_state),
+        TEST(test_a_former_runs_session_ends_with_its_ephemerals_and_no_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
