@@ -6,6 +6,10 @@
 #include "broker/config/config_internal.h"
 #include "broker/config/metadata_version.h"
 
+/* zookeeper.connection.timeout.ms of Apache Kafka where neither it nor the session's is given. A
+ * start must bear an ensemble that elects its leader, which may take longer than a session. */
+#define CONNECTION_TIMEOUT_MS 18000
+
 const char *config_text(const struct config *config, const struct config_key *key)
 {
     const char *text = config_map_get(&config->inside->merged, key->name);
@@ -206,7 +210,9 @@ void config_resolve_units(struct config *config, struct config_problems *problem
     if (!given(config, "log.flush.interval.ms"))
         config->log_flush_interval_ms = config->log_flush_scheduler_interval_ms;
     if (!given(config, "zookeeper.connection.timeout.ms"))
-        config->zookeeper_connection_timeout_ms = config->zookeeper_session_timeout_ms;
+        config->zookeeper_connection_timeout_ms = given(config, "zookeeper.session.timeout.ms")
+                                                      ? config->zookeeper_session_timeout_ms
+                                                      : CONNECTION_TIMEOUT_MS;
     config->compression_type = config_compression_of(value_of(config, "compression.type").text);
     struct config_list policy = value_of(config, "log.cleanup.policy").list;
     config->log_cleanup_policy = config_cleanup_policy_of(&policy);

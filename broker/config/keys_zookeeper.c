@@ -11,16 +11,21 @@ const struct config_key keys_zookeeper[] = {
     {.name = "zookeeper.session.timeout.ms",
      .type = CONFIG_INT32,
      FIELD(zookeeper_session_timeout_ms),
-     .fallback = "18000",
+     .fallback = "3000",
+     .kafka_fallback = "18000",
+     .kafka_reason = "after a crash clients wait this long for new leaders; there is no garbage "
+                     "collection that a broker must be forgiven, and its session is kept alive by "
+                     "a thread that does nothing else",
      .flags = KEY_HAS_FIELD,
      .doc = "How long a broker may be silent before ZooKeeper ends its session and the controller "
-            "takes its leaders away."},
+            "takes its leaders away. The ensemble raises it to its minSessionTimeout, which is two "
+            "ticks: 4 s where tickTime is the usual 2,000 ms."},
     {.name = "zookeeper.connection.timeout.ms",
      .type = CONFIG_INT32,
      FIELD(zookeeper_connection_timeout_ms),
      .flags = KEY_HAS_FIELD,
      .doc = "How long to wait for the first connection to ZooKeeper; without a value as long as "
-            "the session timeout."},
+            "the session timeout, and 18 s if that has none either."},
     {.name = "zookeeper.set.acl",
      .type = CONFIG_BOOL,
      .fallback = "false",

@@ -193,6 +193,25 @@ static void test_fields_hold_what_the_file_says(void **state)
     config_unref(config);
 }
 
+static void test_the_first_connection_may_take_longer_than_the_short_session(void **state)
+{
+    static const struct {
+        const char *text;
+        int32_t session_ms, connection_ms;
+    } cases[] = {
+        {"", 3000, 18000},
+        {"zookeeper.session.timeout.ms=6000\n", 6000, 6000},
+        {"zookeeper.connection.timeout.ms=7000\n", 3000, 7000},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct config *config = parse(cases[i].text);
+        assert_int_equal(config->zookeeper_session_timeout_ms, cases[i].session_ms);
+        assert_int_equal(config->zookeeper_connection_timeout_ms, cases[i].connection_ms);
+        config_unref(config);
+    }
+}
+
 static void test_overrides_beat_the_file(void **state)
 {
     (void)state;
@@ -612,6 +631,7 @@ int main(void)
         cmocka_unit_test(test_every_topic_setting_is_that_of_a_jvm_broker),
         cmocka_unit_test(test_every_default_is_valid),
         cmocka_unit_test(test_fields_hold_what_the_file_says),
+        cmocka_unit_test(test_the_first_connection_may_take_longer_than_the_short_session),
         cmocka_unit_test(test_overrides_beat_the_file),
         cmocka_unit_test(test_finer_units_win),
         cmocka_unit_test(test_a_wrong_value_is_told_with_file_and_line),
