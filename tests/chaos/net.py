@@ -49,6 +49,7 @@ def enter():
         sys.exit(_stand_before(child, keeper))
     keeper.close()
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)         # also where a shell began us in its background
     run("mount", "--make-rprivate", "/")
     run("mount", "-t", "proc", "proc", "/proc")
     os.makedirs("/run/netns", exist_ok=True)

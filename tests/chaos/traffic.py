@@ -98,6 +98,7 @@ class Reader(threading.Thread):
 
     def __init__(self, who, bootstrap, places, folder=None, **settings):
         super().__init__(daemon=True)
+        self.again = lambda: Reader("a fresh reader like " + who, bootstrap, places, folder, **settings)
         self.who, self.seen = who, {place: checker.Seen(who, place) for place in places}
         self.wrong, self.resumed = [], {}
         self.stopping = threading.Event()
