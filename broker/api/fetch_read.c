@@ -145,19 +145,37 @@ static int64_t bytes_of(const struct fetch_part *part)
     return part->is_converted ? (int64_t)part->converted.size : part->result.slice.size_bytes;
 }
 
+/* Whether the last reading, which found nothing, still tells all there is. */
+static bool is_as_read(const struct fetch_part *part)
+{
+    return part->is_exhausted && partition_moves(part->partition) == part->moves;
+}
+
+static void read_anew(struct fetch_part *part, bool may_block)
+{
+    struct fetch_wait *wait = part->wait;
+    part->moves = partition_moves(part->partition); /* first: what moves meanwhile is read again */
+    part->error = read_part(part, wait->max_bytes - wait->bytes, wait->bytes == 0, may_block);
+    part->is_exhausted = !part->error && !part->result.is_diverging &&
+                         part->preferred_replica == NO_BROKER &&
+                         part->asked->fetch_offset >= part->result.limit_offset;
+}
+
 bool fetch_read_all(struct fetch_wait *wait, bool may_block)
 {
     wait->bytes = 0;
     wait->must_answer = wait->has_interest = false;
     for (int32_t i = 0; i < wait->parts_count; i++) {
         struct fetch_part *part = &wait->parts[i];
-        release(part);
         if (!part->partition) {
             wait->must_answer |= !part->is_unresolved;
             continue;
         }
         wait->has_interest = true;
-        part->error = read_part(part, wait->max_bytes - wait->bytes, wait->bytes == 0, may_block);
+        if (is_as_read(part))
+            continue;
+        release(part);
+        read_anew(part, may_block);
         if (part->error == ERR_AGAIN && !may_block) {
             fetch_read_release(wait);
             return false;

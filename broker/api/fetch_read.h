@@ -18,6 +18,8 @@ struct fetch_part {
     int32_t preferred_replica;   /* whom the consumer is sent to, or NO_BROKER */
     bool is_noted;               /* the follower's position has been taken, once a request */
     bool is_unresolved;          /* not known to the cluster: told in the answer, not waited upon */
+    bool is_exhausted;           /* the last reading found no error, and nothing to read */
+    uint64_t moves;              /* of the partition, as the last reading began */
     struct partition_read_result result;
     struct slice converted; /* in place of the slice, for clients of old formats */
     bool is_converted;
@@ -47,8 +49,9 @@ struct fetch_wait {
 /* Begin the session and resolve topics. Errors: those of fetch_sessions_begin. */
 MUST_USE enum err fetch_wait_init(struct fetch_wait *wait, struct request *request);
 
-/* Read every partition anew within the limits. False: it would block (only if !may_block); nothing
- * is held then. */
+/* Read within the limits: every partition the first time, and then those that have moved or had
+ * something, so that waking up costs what has changed and not what the session holds. False:
+ * it would block (only if !may_block); nothing is held then. */
 bool fetch_read_all(struct fetch_wait *wait, bool may_block);
 /* Give the files of the last reading back. */
 void fetch_read_release(struct fetch_wait *wait);

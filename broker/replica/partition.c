@@ -94,8 +94,14 @@ struct log *partition_log(struct partition *partition)
 
 /* --- who waits --- */
 
+uint64_t partition_moves(struct partition *partition)
+{
+    return atomic_load(&partition->moves);
+}
+
 void partition_tell_fetchers(struct partition *partition)
 {
+    atomic_fetch_add(&partition->moves, 1);
     list_for_each (&partition->fetch_waiters, node)
         list_entry(node, struct partition_waiter, node)
             ->moved(list_entry(node, struct partition_waiter, node));

@@ -168,6 +168,9 @@ enum err partition_follower_fetched(struct partition *partition, int32_t leader_
                                     int64_t leader_end_offset, int64_t log_start_offset);
 
 /* --- waiting --- */
+/* Counts what fetches that wait are told of: the same number later means that a reader would find
+ * what it found. Threads: any, without a lock. */
+uint64_t partition_moves(struct partition *partition);
 /* Fetch: told at each move of what its reader may see, and when leadership is lost. Stays until
  * removed. */
 void partition_wait_fetch(struct partition *partition, struct partition_waiter *waiter);

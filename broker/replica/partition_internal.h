@@ -37,6 +37,7 @@ struct partition {
     struct list_node fetch_waiters, ack_waiters, delete_waiters;
 
     _Atomic int64_t high_watermark; /* written under the lock (release), read by all (acquire) */
+    _Atomic uint64_t moves;         /* of the high watermark, the log end or the role */
 };
 
 /* Under the lock: move the high watermark as far as the replicas allow, and tell who waits. */
