@@ -5,7 +5,7 @@ import struct
 
 from brokers import Failed, harness
 
-CREATE_TOPICS, DELETE_TOPICS, API_VERSIONS, ELECT_LEADERS = 19, 20, 18, 43
+METADATA, CREATE_TOPICS, DELETE_TOPICS, API_VERSIONS, ELECT_LEADERS = 3, 19, 20, 18, 43
 TOPIC_ALREADY_EXISTS, UNKNOWN_TOPIC = 36, 3
 TIMEOUT_MS = 60000
 
@@ -52,6 +52,18 @@ def create(port, names, partitions, replicas=1, **settings):
 def delete(port, names):
     body = struct.pack(">i", len(names)) + b"".join(text(name) for name in names) + struct.pack(">i", TIMEOUT_MS)
     check("DeleteTopics", read_errors(ask(port, DELETE_TOPICS, 1, body)[4:], False))
+
+
+def first_leader(port):
+    """The leader of the first partition in a Metadata answer of version 1."""
+    answer, at = ask(port, METADATA, 1, struct.pack(">i", -1)), 4
+    for _ in range(struct.unpack_from(">i", answer, 0)[0]):
+        at += 4
+        at += 2 + struct.unpack_from(">h", answer, at)[0] + 4          # host, port
+        at += 2 + max(struct.unpack_from(">h", answer, at)[0], 0)      # rack
+    at += 4 + 4 + 2                                                    # controller, topics, error
+    at += 2 + struct.unpack_from(">h", answer, at)[0] + 1 + 4          # name, is it internal, partitions
+    return struct.unpack_from(">hii", answer, at)[2]
 
 
 def elect_preferred(port):

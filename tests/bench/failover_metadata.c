@@ -224,17 +224,15 @@ static size_t read_produced(struct reader *r, struct metadata_view *view)
     take(r, 4); /* correlation id */
     for (int32_t topics = take_be32(r); topics > 0; topics--) {
         struct slice topic = take_text(r);
-        struct led_partition *first = NULL;
+        struct led_partition *next = NULL; /* where the last one stood: often just before */
         for (int32_t left = take_be32(r); left > 0; left--) {
             int32_t id = take_be32(r);
-            if (!first)
-                first = find(view, topic, id);
-            for (const struct led_partition *end = view->partitions + view->count; first->id != id;)
-                if (++first == end)
-                    bench_fail("partitions in another order than asked");
+            if (!next || ++next == view->partitions + view->count || next->id != id ||
+                !slice_equal_str(topic, next->topic))
+                next = find(view, topic, id);
             int16_t error = take_be16(r);
             take(r, 8 + 8 + 8);
-            first->is_done = error == 0;
+            next->is_done = error == 0;
             refused += error != 0;
         }
     }

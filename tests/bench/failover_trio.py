@@ -1,9 +1,10 @@
 """Three brokers of one side beside the bench's ZooKeeper: started, loaded with topics, killed and brought back one at a time."""
 import signal
+import subprocess
 import time
 
 import ask
-from brokers import Failed, Home, harness
+from brokers import HERE, Failed, Home, harness
 
 IDS = (1, 2, 3)
 TOPIC_PARTITIONS = 100
@@ -47,8 +48,15 @@ class Trio:
         return max(broker.await_leaders(self.partitions, since, AWAIT_SECONDS) for broker in self.brokers.values())
 
     def create_topic(self, name, partitions):
-        """One topic more, beside those of create()."""
+        """One topic more, beside those of create(), which every broker knows then."""
         ask.create(self.homes[self.controller()].port, [name], partitions, replicas=3)
+        for broker in self.brokers.values():
+            broker.await_leaders(self.partitions + partitions)
+
+    def delete_topic(self, name):
+        ask.delete(self.homes[self.controller()].port, [name])
+        for broker in self.brokers.values():
+            broker.await_leaders(self.partitions)
 
     def addresses(self):
         return ",".join(broker.address for broker in self.brokers.values())
@@ -56,6 +64,18 @@ class Trio:
     def write_once(self):
         """One record to every partition, so that each has a segment's file on every broker."""
         self.place.program("bench_write_once", self.partitions, *["%d=%d" % (i, self.homes[i].port) for i in self.brokers])
+
+    def leader_of_first(self):
+        """Who leads the first partition that Metadata names."""
+        return ask.first_leader(self.homes[next(iter(self.brokers))].port)
+
+    def produce_slowly(self, topic):
+        """A producer that runs until its standard input closes; it has been acknowledged once."""
+        load = subprocess.Popen([HERE / "failover_gap.py", self.addresses(), topic], text=True, stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        if load.stdout.readline().strip() != "producing":
+            raise Failed("failover_gap.py: " + load.stderr.read())
+        return load
 
     def await_in_sync(self, since_ns=None, port=None):
         """Seconds until the ISR of every partition is all three."""

@@ -2,7 +2,6 @@
 import signal
 import time
 
-import ask
 from brokers import Failed, numbers
 from failover_trio import Trio
 from rows_throughput import BIG_BATCHES, GIB, PARTITIONS
@@ -134,7 +133,7 @@ class ReplicatedProduce(Row):
         before = trio.cpu()
         got = bench.place.program("bench_produce", trio.addresses(), topic, records, self.size, 0, *BIG_BATCHES)
         cpu, size = trio.cpu() - before, records * self.size
-        ask.delete(trio.homes[trio.controller()].port, [topic])
+        trio.delete_topic(topic)
         return {"cpu_per_gib": cpu * GIB / size, "mib_per_second": size / got["seconds"] / (1 << 20)}
 
     def finish(self, bench, side):
@@ -163,8 +162,52 @@ class ReplicatedLatency(Row):
         before = trio.cpu()
         got = bench.place.program("bench_end_to_end", trio.addresses(), topic, bench.scaled(self.rate * self.seconds), 1024, self.rate)
         cpu = trio.cpu() - before
-        ask.delete(trio.homes[trio.controller()].port, [topic])
+        trio.delete_topic(topic)
         return {"p50_ms": got["p50_ms"], "p99_ms": got["p99_ms"], "p999_ms": got["p999_ms"], "cpu": cpu}
+
+    def finish(self, bench, side):
+        if side in self.trios:
+            self.trios.pop(side).end()
+
+
+class ProducersGap(Row):
+    name = "producers-gap"
+    about = "one producer, a record every 2 ms, acks=all, 3 replicas: its longest pause when its leader ends"
+
+    def __init__(self):
+        self.trios = {}
+
+    def figures(self):
+        return [Figure("killed", "kill -9 of the leader, beyond the end of its session", "s", most=0.5),
+                Figure("restarted", "orderly stop and start of the leader", "s", most=0.1)]
+
+    def prepare(self, bench, side):
+        trio = self.trios[side] = Trio(bench, side, "gap")
+        trio.create("gap", 1)
+        trio.await_in_sync()
+
+    def measure(self, bench, side):
+        trio = self.trios[side]
+        trio.restore()
+        leader = trio.leader_of_first()
+        load = trio.produce_slowly("gap-0")
+        trio.kill(leader, signal.SIGTERM)
+        trio.start(leader).await_leaders(1)
+        trio.await_in_sync()
+        restarted = self.end(load)["gap"]
+        trio.restore()
+        leader = trio.leader_of_first()
+        load, watcher = trio.produce_slowly("gap-0"), trio.watch(leader)
+        trio.kill(leader)
+        gone_ns = numbers(watcher.communicate()[0])["gone_ns"]
+        killed = self.end(load)["ended_ns"] - gone_ns
+        return {"restarted": restarted, "killed": killed / 1e9}
+
+    def end(self, load):
+        out, sentence = load.communicate("")
+        if load.returncode:
+            raise Failed("failover_gap.py: " + sentence)
+        return numbers(out)
 
     def finish(self, bench, side):
         if side in self.trios:
@@ -173,4 +216,4 @@ class ReplicatedLatency(Row):
 
 def rows():
     return [ControllerKilled(2000, 0.3), ControllerKilled(10000, 1.0), OrderlyRestart(), Idle(), ReplicatedProduce(),
-            ReplicatedLatency()]
+            ReplicatedLatency(), ProducersGap()]
