@@ -61,6 +61,8 @@ struct broker {
     struct fetch_sessions *fetch_sessions;
     struct producer_ids *producer_ids;
     struct cluster_functions cluster;
+    bool has_old_logs;             /* there were logs at the start: topics are to be heard of */
+    _Atomic int64_t first_news_ms; /* monotonic: when the controller was first heard; 0: not yet */
     _Atomic int64_t finalized_features_epoch; /* the version of /feature; -1 unknown */
     void *server;                             /* the server's own */
 };

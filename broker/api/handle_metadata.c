@@ -347,14 +347,29 @@ static void serve(struct request *request)
 /* --- the first moments after the start --- */
 
 #define FIRST_NEWS_PAUSE_MS 20
-#define FIRST_NEWS_PAUSES   150 /* three seconds in all */
+#define FIRST_NEWS_MAX_MS   3000
 
-/* Before the controller has spoken for the first time nothing is known, and an answer of nothing
- * makes clients give up their topics. So the first questions wait a little for it. */
+/* The controller has spoken. Its first words name brokers alone; a broker that has logs waits for
+ * the next, which name their topics. */
+static bool has_news(struct broker *broker, int64_t now_ms)
+{
+    if (!metadata_is_known(broker->metadata_cache))
+        return false;
+    if (!broker->has_old_logs || metadata_has_topics(broker->metadata_cache))
+        return true;
+    int64_t first_ms = 0;
+    if (atomic_compare_exchange_strong(&broker->first_news_ms, &first_ms, now_ms))
+        first_ms = now_ms;
+    return now_ms - first_ms >= FIRST_NEWS_MAX_MS;
+}
+
+/* Before that nothing is known, and an answer of nothing makes clients give up their topics and
+ * what they have for them. So the first questions wait a little for it. */
 static void wait_for_news(struct request *request)
 {
-    int32_t *pauses = request->waiting;
-    if (metadata_is_known(request->broker->metadata_cache) || ++*pauses > FIRST_NEWS_PAUSES)
+    const int64_t *since_ms = request->waiting;
+    int64_t now_ms = clock_mono_ms(request->broker->clock);
+    if (has_news(request->broker, now_ms) || now_ms - *since_ms >= FIRST_NEWS_MAX_MS)
         serve(request);
     else
         request_timer_set(request, FIRST_NEWS_PAUSE_MS, wait_for_news);
@@ -362,10 +377,13 @@ static void wait_for_news(struct request *request)
 
 void handle_metadata(struct request *request)
 {
-    if (metadata_is_known(request->broker->metadata_cache)) {
+    int64_t now_ms = clock_mono_ms(request->broker->clock);
+    if (has_news(request->broker, now_ms)) {
         serve(request);
         return;
     }
-    request->waiting = arena_alloc(request->arena, sizeof(int32_t));
+    int64_t *since_ms = arena_alloc(request->arena, sizeof *since_ms);
+    *since_ms = now_ms;
+    request->waiting = since_ms;
     wait_for_news(request);
 }

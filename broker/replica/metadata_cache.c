@@ -369,6 +369,12 @@ bool metadata_is_known(struct metadata_cache *cache)
     return cache->brokers_count > 0;
 }
 
+bool metadata_has_topics(struct metadata_cache *cache)
+{
+    LOCK_SCOPE(&cache->lock);
+    return cache->topics_count > 0;
+}
+
 bool metadata_is_alive(struct metadata_cache *cache, int32_t broker_id)
 {
     LOCK_SCOPE(&cache->lock);

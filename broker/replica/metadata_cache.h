@@ -87,6 +87,7 @@ const struct live_brokers *metadata_live_brokers(const struct metadata_cache *ca
 /* --- each takes the lock itself --- */
 bool metadata_is_known(
     struct metadata_cache *cache); /* the controller has spoken since the start */
+bool metadata_has_topics(struct metadata_cache *cache);
 int32_t metadata_controller_id(struct metadata_cache *cache); /* -1: none, or not alive */
 bool metadata_is_alive(struct metadata_cache *cache, int32_t broker_id);
 bool metadata_has_partition(struct metadata_cache *cache, struct slice topic, int32_t partition);

@@ -236,8 +236,15 @@ static void isr_changed(void *context, struct isr_change *change)
     isr_sender_post(server->isr_sender, change);
 }
 
+static void note_log(void *context, struct log *log)
+{
+    (void)log;
+    *(bool *)context = true;
+}
+
 static void make_replicas(struct server *server)
 {
+    log_manager_for_each(server->broker.log_manager, note_log, &server->broker.has_old_logs);
     server->broker.metadata_cache = metadata_cache_new();
     struct replica_manager_options options = {
         .broker_id = server->broker.id,

@@ -87,6 +87,34 @@ static void test_the_first_question_after_a_start_waits_for_the_controller(void 
     assert_int_equal(response->brokers_count, 3);
 }
 
+static void test_a_broker_with_logs_waits_until_it_hears_of_topics(void **state)
+{
+    struct api *api = *state;
+    api->broker.has_old_logs = true;
+    tell_brokers(api->r);
+    struct fake_call *early =
+        ask_with(api, NEWEST, (struct metadata_options){0}, &(struct named){.name = "t"}, 1);
+    fake_advance(api->loop, 1000);
+    assert_false(fake_is_over(early));
+    tell_topic(api->r, "t", id_of(1), 1, SELF, 3);
+    fake_advance(api->loop, 20);
+    assert_int_equal(one_topic(fake_answer(early))->error_code, 0);
+}
+
+/* Its topics were deleted while it was down. */
+static void test_a_broker_with_logs_of_no_topic_answers_in_the_end(void **state)
+{
+    struct api *api = *state;
+    api->broker.has_old_logs = true;
+    tell_brokers(api->r);
+    struct fake_call *early = ask_with(api, NEWEST, (struct metadata_options){0}, NULL, 0);
+    fake_advance(api->loop, 3100);
+    const struct metadata_response *response = fake_answer(early);
+    assert_int_equal(response->brokers_count, 3);
+    struct fake_call *late = ask_with(api, NEWEST, (struct metadata_options){0}, NULL, 0);
+    assert_true(fake_is_over(late));
+}
+
 static void test_it_does_not_wait_for_ever(void **state)
 {
     struct api *api = *state;
@@ -258,6 +286,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_brokers_stand_with_the_listener_the_client_came_by),
         TEST(test_the_first_question_after_a_start_waits_for_the_controller),
+        TEST(test_a_broker_with_logs_waits_until_it_hears_of_topics),
+        TEST(test_a_broker_with_logs_of_no_topic_answers_in_the_end),
         TEST(test_it_does_not_wait_for_ever),
         TEST(test_a_topic_tells_its_partitions_in_every_version),
         TEST(test_all_topics_are_told_when_none_is_named),
