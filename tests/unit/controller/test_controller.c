@@ -171,6 +171,33 @@ static void test_when_the_controller_dies_another_takes_over_with_the_next_epoch
     finish(world);
 }
 
+/* Each move of a leader epoch is a znode written: the departed are taken out of the ISR by the
+ * election itself, not by a write before it that clients would have to wait for. */
+static void test_a_new_controller_elects_before_it_takes_the_departed_out_of_isrs(void **state)
+{
+    (void)state;
+    struct world *world = cluster(3);
+    int16_t error;
+    world_create_topic(world, "orders", 6, 3, 30000, &error);
+    world_settle(world, SETTLE_MS);
+    int32_t old = world_controller(world)->id, led = 0;
+    int32_t leaders[6], epochs[6];
+    for (int32_t p = 0; p < 6; p++) {
+        leaders[p] = world_leader(world, "orders", p);
+        epochs[p] = world_leader_epoch(world, "orders", p);
+        led += leaders[p] == old;
+    }
+    assert_true(led > 0);
+    world_crash(world, old);
+    world_expire(world, old);
+    world_settle(world, SETTLE_MS);
+    for (int32_t p = 0; p < 6; p++) {
+        assert_int_not_equal(world_leader(world, "orders", p), old);
+        assert_int_equal(world_leader_epoch(world, "orders", p), epochs[p] + 1);
+    }
+    finish(world);
+}
+
 static void test_a_controller_whose_session_expires_resigns_and_comes_back_fenced(void **state)
 {
     (void)state;
@@ -361,6 +388,7 @@ int main(void)
         cmocka_unit_test(test_a_dead_leader_is_replaced_by_an_in_sync_replica_with_a_higher_epoch),
         cmocka_unit_test(test_a_lone_replica_leads_again_when_its_broker_returns),
         cmocka_unit_test(test_when_the_controller_dies_another_takes_over_with_the_next_epoch),
+        cmocka_unit_test(test_a_new_controller_elects_before_it_takes_the_departed_out_of_isrs),
         cmocka_unit_test(test_a_controller_whose_session_expires_resigns_and_comes_back_fenced),
         cmocka_unit_test(test_the_same_epoch_written_by_hand_fences_every_further_write),
         cmocka_unit_test(test_a_deleted_topic_leaves_nothing_behind),
