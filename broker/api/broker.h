@@ -61,7 +61,7 @@ struct broker {
     struct fetch_sessions *fetch_sessions;
     struct producer_ids *producer_ids;
     struct cluster_functions cluster;
-    bool has_old_logs;             /* there were logs at the start: topics are to be heard of */
+    bool expects_topics;           /* the cluster had topics, or we their logs, at the start */
     _Atomic int64_t first_news_ms; /* monotonic: when the controller was first heard; 0: not yet */
     _Atomic int64_t finalized_features_epoch; /* the version of /feature; -1 unknown */
     void *server;                             /* the server's own */

@@ -349,13 +349,13 @@ static void serve(struct request *request)
 #define FIRST_NEWS_PAUSE_MS 20
 #define FIRST_NEWS_MAX_MS   3000
 
-/* The controller has spoken. Its first words name brokers alone; a broker that has logs waits for
- * the next, which name their topics. */
+/* The controller has spoken. Its first words name brokers alone; where there are topics we wait for
+ * the next, which name them. */
 static bool has_news(struct broker *broker, int64_t now_ms)
 {
     if (!metadata_is_known(broker->metadata_cache))
         return false;
-    if (!broker->has_old_logs || metadata_has_topics(broker->metadata_cache))
+    if (!broker->expects_topics || metadata_has_topics(broker->metadata_cache))
         return true;
     int64_t first_ms = 0;
     if (atomic_compare_exchange_strong(&broker->first_news_ms, &first_ms, now_ms))

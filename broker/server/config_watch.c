@@ -12,6 +12,7 @@ struct config_watch {
     struct config_watch_options options;
     int64_t last_seen; /* the highest number of a change node */
     enum err load_error;
+    bool has_topics; /* at the start */
 };
 
 static void apply_topic(struct config_watch *watch, const char *topic, struct slice data)
@@ -245,6 +246,7 @@ static void loaded_topics(void *context, const struct zk_result *results, int32_
     watch->load_error = results[0].error;
     if (results[0].error)
         return;
+    watch->has_topics = results[0].children_count > 0;
     struct arena *arena = arena_new();
     for (int32_t i = 0; i < results[0].children_count; i++) {
         struct zk_op op = {
@@ -305,6 +307,11 @@ enum err config_watch_new(const struct config_watch_options *options, struct con
     }
     *ret = watch;
     return ERR_OK;
+}
+
+bool config_watch_saw_topics(const struct config_watch *watch)
+{
+    return watch->has_topics;
 }
 
 void config_watch_free(struct config_watch *watch)

@@ -26,6 +26,9 @@ MUST_USE enum err config_watch_new(const struct config_watch_options *options,
                                    struct config_watch **ret);
 void config_watch_free(struct config_watch *watch);
 
+/* Whether the cluster had topics (each has settings, if empty ones) at the start. Threads: any. */
+bool config_watch_saw_topics(const struct config_watch *watch);
+
 /* Look at /config/changes, now and at each change from here on. Also after a new session. */
 void config_watch_look(struct config_watch *watch);
 

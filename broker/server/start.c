@@ -244,7 +244,8 @@ static void note_log(void *context, struct log *log)
 
 static void make_replicas(struct server *server)
 {
-    log_manager_for_each(server->broker.log_manager, note_log, &server->broker.has_old_logs);
+    server->broker.expects_topics = config_watch_saw_topics(server->config_watch);
+    log_manager_for_each(server->broker.log_manager, note_log, &server->broker.expects_topics);
     server->broker.metadata_cache = metadata_cache_new();
     struct replica_manager_options options = {
         .broker_id = server->broker.id,

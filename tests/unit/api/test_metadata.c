@@ -87,10 +87,10 @@ static void test_the_first_question_after_a_start_waits_for_the_controller(void 
     assert_int_equal(response->brokers_count, 3);
 }
 
-static void test_a_broker_with_logs_waits_until_it_hears_of_topics(void **state)
+static void test_where_there_are_topics_it_waits_until_it_hears_of_them(void **state)
 {
     struct api *api = *state;
-    api->broker.has_old_logs = true;
+    api->broker.expects_topics = true;
     tell_brokers(api->r);
     struct fake_call *early =
         ask_with(api, NEWEST, (struct metadata_options){0}, &(struct named){.name = "t"}, 1);
@@ -102,10 +102,10 @@ static void test_a_broker_with_logs_waits_until_it_hears_of_topics(void **state)
 }
 
 /* Its topics were deleted while it was down. */
-static void test_a_broker_with_logs_of_no_topic_answers_in_the_end(void **state)
+static void test_where_the_topics_have_gone_it_answers_in_the_end(void **state)
 {
     struct api *api = *state;
-    api->broker.has_old_logs = true;
+    api->broker.expects_topics = true;
     tell_brokers(api->r);
     struct fake_call *early = ask_with(api, NEWEST, (struct metadata_options){0}, NULL, 0);
     fake_advance(api->loop, 3100);
@@ -286,8 +286,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_brokers_stand_with_the_listener_the_client_came_by),
         TEST(test_the_first_question_after_a_start_waits_for_the_controller),
-        TEST(test_a_broker_with_logs_waits_until_it_hears_of_topics),
-        TEST(test_a_broker_with_logs_of_no_topic_answers_in_the_end),
+        TEST(test_where_there_are_topics_it_waits_until_it_hears_of_them),
+        TEST(test_where_the_topics_have_gone_it_answers_in_the_end),
         TEST(test_it_does_not_wait_for_ever),
         TEST(test_a_topic_tells_its_partitions_in_every_version),
         TEST(test_all_topics_are_told_when_none_is_named),
