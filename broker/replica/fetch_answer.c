@@ -94,7 +94,7 @@ static void leader_error(struct followed *followed, enum err e)
         followed_move(followed, FOLLOW_ASKING_END);
         return;
     case ERR_FENCED_LEADER_EPOCH:
-        followed_fail(followed, "the leader has a newer epoch; LeaderAndIsr must follow");
+        followed_await_role(followed);
         return;
     default:
         trace_debug("fetch refused topic=%s partition=%d leader=%d error=%s",

@@ -68,7 +68,7 @@ static void refused(struct followed *followed, int16_t error_code)
 {
     enum err e = err_from_wire(error_code);
     if (e == ERR_FENCED_LEADER_EPOCH)
-        followed_fail(followed, "the leader has a newer epoch; LeaderAndIsr must follow");
+        followed_await_role(followed);
     else
         followed_delay(followed);
 }

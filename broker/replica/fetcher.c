@@ -90,6 +90,14 @@ void followed_fail(struct followed *followed, const char *why)
     followed_move(followed, FOLLOW_FAILED);
 }
 
+void followed_await_role(struct followed *followed)
+{
+    trace_debug("the leader has a newer epoch topic=%s partition=%d leader=%d leader_epoch=%d",
+                partition_topic(followed->partition), followed->id, followed->source->leader_id,
+                followed->leader_epoch);
+    followed_move(followed, FOLLOW_FAILED);
+}
+
 /* --- following --- */
 
 static struct fetch_source *source_of(struct fetcher *fetcher, int32_t leader_id)

@@ -84,6 +84,8 @@ size_t followed_key_by_id(char key[static FOLLOWED_KEY_MAX], struct uuid topic_i
 void followed_requeue(struct followed *followed);
 void followed_delay(struct followed *followed);
 void followed_fail(struct followed *followed, const char *why);
+/* The leader knows a newer epoch: nothing is asked until the LeaderAndIsr that must follow. */
+void followed_await_role(struct followed *followed);
 /* Another state; the one function that changes it. */
 void followed_move(struct followed *followed, enum follow_state state);
 
