@@ -19,6 +19,9 @@ foreach(pair bench_touch:base bench_idle:server bench_log_open:log bench_log_cre
   target_link_libraries(${name} PRIVATE ${part})
   list(APPEND BENCH_PROGRAMS ${name})
 endforeach()
+foreach(name bench_log_open bench_log_create)
+  target_sources(${name} PRIVATE ${CMAKE_CURRENT_LIST_DIR}/bench_logs.c)
+endforeach()
 
 # For tests/bench/failover.
 add_executable(bench_write_once ${CMAKE_CURRENT_LIST_DIR}/bench_write_once.c ${CMAKE_CURRENT_LIST_DIR}/failover_metadata.c)

@@ -14,28 +14,11 @@
 #include "broker/base/crc32c.h"
 #include "broker/base/trace.h"
 #include "broker/log/file_ops.h"
-#include "broker/log/log_manager.h"
+#include "tests/bench/bench_logs.h"
 
 #define PARTITIONS_DEFAULT 1000
 #define THREADS_MAX        16
 #define RECORD_BYTES       10
-
-static const struct log_config config = {
-    .segment_bytes = 1 << 30,
-    .index_bytes = 10 << 20,
-    .index_interval_bytes = 4096,
-    .max_message_bytes = 1 << 20,
-    .segment_ms = INT64_C(7) * 24 * 3600 * 1000,
-    .retention_bytes = -1,
-    .retention_ms = -1,
-    .flush_messages = INT64_MAX,
-    .flush_ms = INT64_MAX,
-    .file_delete_delay_ms = 60000,
-    .timestamp_before_max_ms = INT64_MAX,
-    .timestamp_after_max_ms = INT64_MAX,
-    .cleanup_policy = CLEANUP_DELETE,
-    .compression = COMPRESSION_PRODUCER,
-};
 
 static struct file_ops counting;
 static _Atomic int syncs, opens;
@@ -67,40 +50,6 @@ static void count_calls(void)
     file_ops = &counting;
 }
 
-static void check(enum err e)
-{
-    if (!e)
-        return;
-    fprintf(stderr, "bench_log_create: %s\n", err_sentence(e));
-    exit(1);
-}
-
-static struct log_manager *start(const char *dir)
-{
-    struct log_manager *manager;
-    struct log_manager_options options = {
-        .dirs = &dir,
-        .dirs_count = 1,
-        .workers_count = 2,
-        .recovery_threads_per_dir = 1,
-        .retention_check_interval_ms = 300000,
-        .flush_check_interval_ms = INT64_MAX,
-        .recovery_point_checkpoint_interval_ms = 60000,
-        .start_offset_checkpoint_interval_ms = 60000,
-        .initial_task_delay_ms = 300000,
-        .producer_id_expiration_ms = 86400000,
-        .producer_id_expiration_check_interval_ms = 600000,
-        .max_open_files = 1000,
-        .max_mapped_indexes = 1000,
-        .clock = &clock_system,
-        .default_config = config,
-    };
-    check(log_manager_open(&options, &manager));
-    check(log_manager_claim(manager, 1, "bench"));
-    check(log_manager_start(manager));
-    return manager;
-}
-
 struct bench {
     struct log_manager *manager;
     struct log **logs;
@@ -111,19 +60,19 @@ struct bench {
 
 static void create(struct bench *bench, int partition)
 {
-    check(log_manager_create(bench->manager, "bench", partition, uuid_random(),
-                             &bench->logs[partition]));
+    bench_check(log_manager_create(bench->manager, "bench", partition, uuid_random(),
+                                   &bench->logs[partition]));
 }
 
 static void assign_first_epoch(struct bench *bench, int partition)
 {
-    check(log_assign_epoch(bench->logs[partition], 0, 0));
+    bench_check(log_assign_epoch(bench->logs[partition], 0, 0));
 }
 
 static void assign_second_epoch(struct bench *bench, int partition)
 {
     struct log *log = bench->logs[partition];
-    check(log_assign_epoch(log, 1, log_end_offset(log)));
+    bench_check(log_assign_epoch(log, 1, log_end_offset(log)));
 }
 
 /* One record without key or headers, in the format that replicas send. */
@@ -141,7 +90,7 @@ static void append_one(struct bench *bench, int partition)
     memcpy(batch + BATCH_HEADER_SIZE, record, sizeof record);
     put_be32(batch + BATCH_CRC_AT,
              crc32c(0, batch + BATCH_ATTRIBUTES_AT, size - BATCH_ATTRIBUTES_AT));
-    check(log_append_follower(bench->logs[partition], batch, size, &result));
+    bench_check(log_append_follower(bench->logs[partition], batch, size, &result));
 }
 
 static void *run_share(void *context)
@@ -193,7 +142,7 @@ int main(int argc, char **argv)
     trace_set_level(TRACE_ERROR);
     count_calls();
     bench.logs = mem_new_array(struct log *, (size_t)bench.partitions);
-    bench.manager = start(dir);
+    bench.manager = bench_logs_start(dir);
     measure(&bench, "create", create);
     measure(&bench, "first-epoch", assign_first_epoch);
     measure(&bench, "second-epoch", assign_second_epoch);

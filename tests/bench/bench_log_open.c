@@ -10,27 +10,10 @@
 
 #include "broker/base/crc32c.h"
 #include "broker/base/trace.h"
-#include "broker/log/log_manager.h"
+#include "tests/bench/bench_logs.h"
 
 #define PARTITIONS_DEFAULT 10000
 #define RECORD_BYTES       10
-
-static const struct log_config config = {
-    .segment_bytes = 1 << 30,
-    .index_bytes = 10 << 20,
-    .index_interval_bytes = 4096,
-    .max_message_bytes = 1 << 20,
-    .segment_ms = INT64_C(7) * 24 * 3600 * 1000,
-    .retention_bytes = -1,
-    .retention_ms = -1,
-    .flush_messages = INT64_MAX,
-    .flush_ms = INT64_MAX,
-    .file_delete_delay_ms = 60000,
-    .timestamp_before_max_ms = INT64_MAX,
-    .timestamp_after_max_ms = INT64_MAX,
-    .cleanup_policy = CLEANUP_DELETE,
-    .compression = COMPRESSION_PRODUCER,
-};
 
 static double cpu_seconds(void)
 {
@@ -43,40 +26,6 @@ static double cpu_seconds(void)
 static double wall_seconds(void)
 {
     return (double)clock_mono_us(&clock_system) / 1e6;
-}
-
-static void check(enum err e)
-{
-    if (!e)
-        return;
-    fprintf(stderr, "bench_log_open: %s\n", err_sentence(e));
-    exit(1);
-}
-
-static struct log_manager *start(const char *dir)
-{
-    struct log_manager *manager;
-    struct log_manager_options options = {
-        .dirs = &dir,
-        .dirs_count = 1,
-        .workers_count = 2,
-        .recovery_threads_per_dir = 1,
-        .retention_check_interval_ms = 300000,
-        .flush_check_interval_ms = INT64_MAX,
-        .recovery_point_checkpoint_interval_ms = 60000,
-        .start_offset_checkpoint_interval_ms = 60000,
-        .initial_task_delay_ms = 300000,
-        .producer_id_expiration_ms = 86400000,
-        .producer_id_expiration_check_interval_ms = 600000,
-        .max_open_files = 1000,
-        .max_mapped_indexes = 1000,
-        .clock = &clock_system,
-        .default_config = config,
-    };
-    check(log_manager_open(&options, &manager));
-    check(log_manager_claim(manager, 1, "bench"));
-    check(log_manager_start(manager));
-    return manager;
 }
 
 /* One record without key or headers, in the format that replicas send. */
@@ -101,7 +50,7 @@ static void fill(struct log *log, int batches)
     uint8_t batch[BATCH_HEADER_SIZE + RECORD_BYTES];
     struct append_result result;
     for (int i = 0; i < batches; i++)
-        check(log_append_follower(log, batch, make_batch(batch, i), &result));
+        bench_check(log_append_follower(log, batch, make_batch(batch, i), &result));
 }
 
 int main(int argc, char **argv)
@@ -112,11 +61,11 @@ int main(int argc, char **argv)
     const char *dir = argc > 3 ? argv[3] : mkdtemp(own_dir);
     trace_set_level(TRACE_ERROR);
 
-    struct log_manager *manager = start(dir);
+    struct log_manager *manager = bench_logs_start(dir);
     double began = wall_seconds();
     for (int i = 0; i < partitions; i++) {
         struct log *log;
-        check(log_manager_create(manager, "bench", i, uuid_random(), &log));
+        bench_check(log_manager_create(manager, "bench", i, uuid_random(), &log));
         fill(log, batches);
     }
     printf("create_ms=%.0f\n", (wall_seconds() - began) * 1e3);
@@ -128,7 +77,7 @@ int main(int argc, char **argv)
     size_t heap_before = mallinfo2().uordblks;
     double cpu = cpu_seconds();
     began = wall_seconds();
-    manager = start(dir);
+    manager = bench_logs_start(dir);
     printf("open_ms=%.0f open_cpu_ms=%.0f heap_bytes_per_partition=%zu\n",
            (wall_seconds() - began) * 1e3, (cpu_seconds() - cpu) * 1e3,
            (mallinfo2().uordblks - heap_before) / (size_t)partitions);
