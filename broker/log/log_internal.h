@@ -90,7 +90,8 @@ struct log_host {
     struct file_cache *files;
     struct clock *clock;
     int64_t producer_id_expiration_ms;
-    int32_t writeback_bytes; /* log.writeback.bytes: write-back begins whenever so much is new */
+    int32_t writeback_bytes; /* log.writeback.bytes: where dirty pages are many, write-back begins
+                                at each */
     void *context;
     /* Run `work` on a log worker; NULL (tests): at once, or never where it is optional. */
     void (*run)(void *context, void (*work)(struct log *log), struct log *log);
