@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <netinet/tcp.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -24,7 +23,7 @@ static int64_t now_ms(const struct acceptor *acceptor)
 static void listen_again(struct listener *listener)
 {
     if (atomic_load(&listener->network->acceptor.is_open) && !listener->is_listening &&
-        !listener->waits_for_slot && !timer_is_set(&listener->pause_timer))
+        listener->fd >= 0 && !listener->waits_for_slot && !timer_is_set(&listener->pause_timer))
         listener->is_listening = event_add(&listener->event, NULL) == 0;
 }
 
@@ -79,7 +78,7 @@ static void on_slot(evutil_socket_t fd, short what, void *context)
         event_base_loopbreak(acceptor->base);
         return;
     }
-    for (size_t i = 0; i < network->options.listeners_count; i++) {
+    for (size_t i = 0; i < LISTENERS_MAX; i++) {
         network->listeners[i].waits_for_slot = false;
         listen_again(&network->listeners[i]);
     }
@@ -117,11 +116,12 @@ static void set_options(int fd, const struct network_options *options)
         set_option(fd, SOL_SOCKET, SO_SNDBUF, options->send_buffer_bytes);
 }
 
-static void ask_for_eviction(struct network *network)
+void network_ask_for_eviction(struct network *network)
 {
     struct eviction *eviction = mem_new(struct eviction);
     eviction->mail.take = thread_take_evict;
-    unsigned at = network->acceptor.next_thread % (unsigned)network->threads_count;
+    unsigned at = atomic_fetch_add(&network->acceptor.next_evicting, 1) %
+                  (unsigned)atomic_load(&network->threads_count);
     mailbox_post(network->threads[at].mailbox, &eviction->mail.node);
 }
 
@@ -135,7 +135,7 @@ static void hand_over(struct listener *listener, int fd, const struct sockaddr_s
     conn->listener = listener->index;
     conn->address = in6;
     write_peer(conn->peer, sizeof conn->peer, address);
-    unsigned at = network->acceptor.next_thread++ % (unsigned)network->threads_count;
+    unsigned at = network->acceptor.next_thread++ % (unsigned)atomic_load(&network->threads_in_use);
     conn->thread = &network->threads[at];
     mailbox_post(conn->thread->mailbox, &conn->arrival.node);
 }
@@ -156,7 +156,7 @@ static void judge(struct listener *listener, int fd, const struct sockaddr_stora
         return;
     }
     case LIMITS_EVICT:
-        ask_for_eviction(network);
+        network_ask_for_eviction(network);
         break;
     case LIMITS_WAIT:
     case LIMITS_OK:
@@ -225,84 +225,90 @@ static void on_connection(evutil_socket_t fd, short what, void *context)
             return;
 }
 
-static enum err bind_address(struct listener *listener, const struct addrinfo *address)
+void acceptor_add(struct listener *listener, int fd)
 {
-    const struct network_options *options = &listener->network->options;
-    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return err_note_errno("socket");
-    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    if (address->ai_family == AF_INET6)
-        set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
-    if (options->receive_buffer_bytes > 0) /* before listen(): the window scale depends on it */
-        set_option(fd, SOL_SOCKET, SO_RCVBUF, options->receive_buffer_bytes);
-    if (bind(fd, address->ai_addr, address->ai_addrlen) < 0 || listen(fd, options->backlog) < 0) {
-        err_note(ERR_IO, "%s", strerror(errno));
-        close(fd);
-        return ERR_IO;
-    }
+    struct acceptor *acceptor = &listener->network->acceptor;
+    assert(listener->fd < 0);
     listener->fd = fd;
-    return ERR_OK;
+    listener->waits_for_slot = false;
+    event_assign(&listener->event, acceptor->base, fd, EV_READ | EV_PERSIST, on_connection,
+                 listener);
+    listen_again(listener);
 }
 
-static uint16_t bound_port(int fd)
+/* What it accepted before is on its way to the threads, and the farewell comes after it. */
+static void close_connections(struct listener *listener)
 {
-    struct sockaddr_storage address = {0};
-    socklen_t size = sizeof address;
-    getsockname(fd, (struct sockaddr *)&address, &size);
-    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-                                               : ((struct sockaddr_in *)&address)->sin_port);
-}
-
-/* Every address means IPv6 with IPv4 mapped, or IPv4 alone where the machine has no IPv6. */
-static enum err bind_listener(struct listener *listener)
-{
-    const char *host = listener->options.host;
-    bool is_any = !host || !*host;
-    char service[8];
-    snprintf(service, sizeof service, "%u", listener->options.port);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    struct addrinfo *found = NULL;
-    int code = getaddrinfo(is_any ? "::" : host, service, &hints, &found);
-    enum err e = code ? err_note(ERR_IO, "%s", gai_strerror(code)) : bind_address(listener, found);
-    if (found)
-        freeaddrinfo(found);
-    if (e && is_any) {
-        struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(listener->options.port)};
-        struct addrinfo address = {
-            .ai_family = AF_INET, .ai_addr = (struct sockaddr *)&in, .ai_addrlen = sizeof in};
-        e = bind_address(listener, &address);
+    struct network *network = listener->network;
+    for (int i = 0; i < atomic_load(&network->threads_count); i++) {
+        struct farewell *farewell = mem_new(struct farewell);
+        farewell->mail.take = thread_take_farewell;
+        farewell->listener = listener->index;
+        mailbox_post(network->threads[i].mailbox, &farewell->mail.node);
     }
-    if (e)
-        return err_wrap(e, "listener %s: bind %s:%u", listener->options.name, is_any ? "*" : host,
-                        listener->options.port);
-    listener->port = bound_port(listener->fd);
-    return ERR_OK;
 }
 
-enum err acceptor_init(struct network *network)
+void acceptor_remove(struct listener *listener, int fd)
+{
+    (void)fd;
+    stop_listening(listener);
+    timer_cancel(&listener->network->acceptor.timers, &listener->pause_timer);
+    close(listener->fd);
+    listener->fd = -1;
+    close_connections(listener);
+}
+
+static void on_mail(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    struct acceptor *acceptor = context;
+    struct list_node messages;
+    list_init(&messages);
+    mailbox_receive(acceptor->mailbox, &messages);
+    for (struct list_node *node; (node = list_pop_front(&messages));) {
+        struct listener_mail *mail = list_entry(node, struct listener_mail, node);
+        mail->take(mail->listener, mail->fd);
+        sem_post(mail->ret_done); /* the mail is gone from here on */
+    }
+}
+
+void acceptor_tell(struct listener *listener, void (*take)(struct listener *listener, int fd),
+                   int fd)
+{
+    struct acceptor *acceptor = &listener->network->acceptor;
+    if (!acceptor->is_started) {
+        take(listener, fd);
+        return;
+    }
+    sem_t done;
+    sem_init(&done, 0, 0);
+    struct listener_mail mail = {.take = take, .listener = listener, .fd = fd, .ret_done = &done};
+    list_init(&mail.node);
+    mailbox_post(acceptor->mailbox, &mail.node);
+    while (sem_wait(&done) < 0 && errno == EINTR)
+        ;
+    sem_destroy(&done);
+}
+
+void acceptor_init(struct network *network)
 {
     struct acceptor *acceptor = &network->acceptor;
     acceptor->network = network;
     acceptor->last_complaint_ms = INT64_MIN / 2;
     acceptor->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    acceptor->mailbox = mailbox_new();
     acceptor->base = event_base_new();
     if (!acceptor->base)
         mem_stop(sizeof *acceptor);
     event_assign(&acceptor->slot_event, acceptor->base, limits_slot_fd(network->limits),
                  EV_READ | EV_PERSIST, on_slot, acceptor);
+    event_assign(&acceptor->mailbox_event, acceptor->base, mailbox_fd(acceptor->mailbox),
+                 EV_READ | EV_PERSIST, on_mail, acceptor);
     event_assign(&acceptor->timer_event, acceptor->base, -1, 0, on_timer, acceptor);
     event_add(&acceptor->slot_event, NULL);
-    for (size_t i = 0; i < network->options.listeners_count; i++) {
-        struct listener *listener = &network->listeners[i];
-        enum err e = bind_listener(listener);
-        if (e)
-            return e;
-        listener->pause_timer.fire = on_pause_over;
-        event_assign(&listener->event, acceptor->base, listener->fd, EV_READ | EV_PERSIST,
-                     on_connection, listener);
-    }
-    return ERR_OK;
+    event_add(&acceptor->mailbox_event, NULL);
+    for (size_t i = 0; i < LISTENERS_MAX; i++)
+        network->listeners[i].pause_timer.fire = on_pause_over;
 }
 
 static void *run(void *context)
@@ -334,9 +340,10 @@ void acceptor_stop(struct network *network)
     eventfd_write(limits_slot_fd(network->limits), 1);
     pthread_join(acceptor->pthread, NULL);
     acceptor->is_started = false;
-    for (size_t i = 0; i < network->options.listeners_count; i++) {
+    for (size_t i = 0; i < LISTENERS_MAX; i++) {
         stop_listening(&network->listeners[i]);
-        close(network->listeners[i].fd);
+        if (network->listeners[i].fd >= 0)
+            close(network->listeners[i].fd);
         network->listeners[i].fd = -1;
     }
 }
@@ -344,12 +351,14 @@ void acceptor_stop(struct network *network)
 void acceptor_done(struct network *network)
 {
     struct acceptor *acceptor = &network->acceptor;
-    for (size_t i = 0; i < network->options.listeners_count; i++)
+    for (size_t i = 0; i < LISTENERS_MAX; i++)
         if (network->listeners[i].fd >= 0)
             close(network->listeners[i].fd);
     if (!acceptor->base)
         return;
     event_del(&acceptor->slot_event);
+    event_del(&acceptor->mailbox_event);
+    mailbox_free(acceptor->mailbox);
     event_del(&acceptor->timer_event);
     event_base_free(acceptor->base);
     timers_done(&acceptor->timers);

@@ -22,21 +22,25 @@ struct address_count {
     int32_t count;
 };
 
+/* What is known of one listener; a slot that no listener has is not `in_use`. */
+struct listener_limit {
+    bool in_use, is_inter_broker;
+    int32_t max, count;
+    struct bucket rate;
+};
+
 struct limits {
-    size_t listeners_count;
-    int32_t *listener_max;
-    bool *is_protected; /* inter-broker, beside others: max.connections does not hold it up */
+    int slot_fd; /* fixed */
+
+    struct lock lock; /* RANK_LEAF; guards all below */
+    struct listener_limit listeners[LISTENERS_MAX];
+    int listeners_count; /* in use */
     int32_t max_connections, max_per_ip;
     struct map ip_max; /* address to int32_t */
-    int slot_fd;
-
-    struct lock lock; /* RANK_LEAF; guards down to the blank line */
     int32_t total;
-    int32_t *listener_count;
     struct map by_address; /* to struct address_count */
     bool is_waited_for;
-
-    struct bucket all, *listener_rate; /* the acceptor's own */
+    struct bucket all;
 };
 
 struct in6_addr limits_address(const struct sockaddr_storage *address)
@@ -48,7 +52,8 @@ struct in6_addr limits_address(const struct sockaddr_storage *address)
     return mapped;
 }
 
-static void add_override(struct limits *limits, const struct ip_limit *limit)
+/* A name that is not found is told and left out, as is one that a JVM broker does not find. */
+static void add_override(struct map *ip_max, const struct ip_limit *limit)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
     int code = getaddrinfo(limit->host, NULL, &hints, &found);
@@ -63,37 +68,9 @@ static void add_override(struct limits *limits, const struct ip_limit *limit)
         struct in6_addr address = limits_address(&storage);
         int32_t *max = mem_new(int32_t);
         *max = limit->max_connections;
-        free(map_put(&limits->ip_max, MAP_KEY(address), max));
+        free(map_put(ip_max, MAP_KEY(address), max));
     }
     freeaddrinfo(found);
-}
-
-struct limits *limits_new(const struct network_options *options)
-{
-    struct limits *limits = mem_new(struct limits);
-    size_t count = options->listeners_count;
-    limits->listeners_count = count;
-    limits->listener_max = mem_new_array(int32_t, count);
-    limits->listener_count = mem_new_array(int32_t, count);
-    limits->is_protected = mem_new_array(bool, count);
-    limits->listener_rate = mem_new_array(struct bucket, count);
-    for (size_t i = 0; i < count; i++) {
-        limits->listener_max[i] = options->listeners[i].max_connections;
-        limits->is_protected[i] = options->listeners[i].is_inter_broker && count > 1;
-        int32_t rate = options->listeners[i].max_creation_rate;
-        limits->listener_rate[i] =
-            (struct bucket){.rate = rate, .tokens = (double)rate * RATE_BURST_SECONDS};
-    }
-    limits->all =
-        (struct bucket){.rate = options->max_creation_rate,
-                        .tokens = (double)options->max_creation_rate * RATE_BURST_SECONDS};
-    limits->max_connections = options->max_connections;
-    limits->max_per_ip = options->max_connections_per_ip;
-    limits->slot_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    lock_init(&limits->lock, RANK_LEAF, "connection limits");
-    for (size_t i = 0; i < options->ip_limits_count; i++)
-        add_override(limits, &options->ip_limits[i]);
-    return limits;
 }
 
 static void free_values(struct map *map)
@@ -104,20 +81,98 @@ static void free_values(struct map *map)
     map_done(map);
 }
 
+/* A new rate begins with all that it may let pass at once. */
+static void set_rate(struct bucket *bucket, int32_t rate)
+{
+    if (bucket->rate != rate)
+        *bucket = (struct bucket){.rate = rate, .tokens = (double)rate * RATE_BURST_SECONDS};
+}
+
+struct limits *limits_new(const struct network_options *options)
+{
+    struct limits *limits = mem_new(struct limits);
+    limits->slot_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    lock_init(&limits->lock, RANK_LEAF, "connection limits");
+    limits_set(limits, options);
+    return limits;
+}
+
 void limits_free(struct limits *limits)
 {
     if (!limits)
         return;
     free_values(&limits->ip_max);
     free_values(&limits->by_address);
-    free(limits->listener_max);
-    free(limits->listener_count);
-    free(limits->is_protected);
-    free(limits->listener_rate);
     if (limits->slot_fd >= 0)
         close(limits->slot_fd);
     lock_done(&limits->lock);
     free(limits);
+}
+
+/* Whoever waits looks again: there may be more room now. */
+static void wake(struct limits *limits)
+{
+    assert_held(&limits->lock);
+    if (limits->is_waited_for)
+        eventfd_write(limits->slot_fd, 1);
+    limits->is_waited_for = false;
+}
+
+void limits_set(struct limits *limits, const struct network_options *options)
+{
+    struct map ip_max = {0};
+    for (size_t i = 0; i < options->ip_limits_count; i++)
+        add_override(&ip_max, &options->ip_limits[i]);
+    lock_acquire(&limits->lock);
+    struct map old = limits->ip_max;
+    limits->ip_max = ip_max;
+    limits->max_connections = options->max_connections;
+    limits->max_per_ip = options->max_connections_per_ip;
+    set_rate(&limits->all, options->max_creation_rate);
+    wake(limits);
+    lock_release(&limits->lock);
+    free_values(&old);
+}
+
+void limits_set_listener(struct limits *limits, size_t listener,
+                         const struct listener_options *options)
+{
+    LOCK_SCOPE(&limits->lock);
+    struct listener_limit *of = &limits->listeners[listener];
+    limits->listeners_count += !of->in_use;
+    of->in_use = true;
+    of->is_inter_broker = options->is_inter_broker;
+    of->max = options->max_connections;
+    set_rate(&of->rate, options->max_creation_rate);
+    wake(limits);
+}
+
+void limits_remove_listener(struct limits *limits, size_t listener)
+{
+    LOCK_SCOPE(&limits->lock);
+    struct listener_limit *of = &limits->listeners[listener];
+    assert(of->in_use);
+    of->in_use = false;
+    limits->listeners_count--;
+}
+
+/* The listener of the brokers, beside others: max.connections does not hold it up. */
+static bool is_protected(const struct limits *limits, size_t listener)
+{
+    assert_held(&limits->lock);
+    return limits->listeners[listener].is_inter_broker && limits->listeners_count > 1;
+}
+
+bool limits_protects(struct limits *limits, size_t listener)
+{
+    LOCK_SCOPE(&limits->lock);
+    return is_protected(limits, listener);
+}
+
+int32_t limits_excess(struct limits *limits)
+{
+    LOCK_SCOPE(&limits->lock);
+    return limits->total > limits->max_connections ? limits->total - limits->max_connections : 0;
 }
 
 int limits_slot_fd(const struct limits *limits)
@@ -128,8 +183,9 @@ int limits_slot_fd(const struct limits *limits)
 enum limits_answer limits_may_accept(struct limits *limits, size_t listener)
 {
     LOCK_SCOPE(&limits->lock);
-    bool is_full = limits->listener_count[listener] >= limits->listener_max[listener] ||
-                   (!limits->is_protected[listener] && limits->total >= limits->max_connections);
+    const struct listener_limit *of = &limits->listeners[listener];
+    bool is_full = of->count >= of->max ||
+                   (!is_protected(limits, listener) && limits->total >= limits->max_connections);
     limits->is_waited_for |= is_full;
     return is_full ? LIMITS_WAIT : LIMITS_OK;
 }
@@ -151,7 +207,7 @@ enum limits_answer limits_take(struct limits *limits, size_t listener, struct in
         map_put(&limits->by_address, MAP_KEY(address), of);
     }
     of->count++;
-    limits->listener_count[listener]++;
+    limits->listeners[listener].count++;
     limits->total++;
     return limits->total > limits->max_connections ? LIMITS_EVICT : LIMITS_OK;
 }
@@ -163,11 +219,9 @@ void limits_release(struct limits *limits, size_t listener, struct in6_addr addr
     assert(of && of->count > 0);
     if (--of->count == 0)
         free(map_remove(&limits->by_address, MAP_KEY(address)));
-    limits->listener_count[listener]--;
+    limits->listeners[listener].count--;
     limits->total--;
-    if (limits->is_waited_for)
-        eventfd_write(limits->slot_fd, 1);
-    limits->is_waited_for = false;
+    wake(limits);
 }
 
 static int64_t bucket_take(struct bucket *bucket, int64_t now_ms)
@@ -182,12 +236,15 @@ static int64_t bucket_take(struct bucket *bucket, int64_t now_ms)
     if (bucket->tokens > most)
         bucket->tokens = most;
     bucket->tokens -= 1;
+    if (bucket->rate == 0)
+        return 1000; /* none are allowed: one a second, as nobody could raise the rate otherwise */
     return bucket->tokens >= 0 ? 0 : (int64_t)(-bucket->tokens * 1000.0 / bucket->rate) + 1;
 }
 
 int64_t limits_rate(struct limits *limits, size_t listener, int64_t now_ms)
 {
+    LOCK_SCOPE(&limits->lock);
     int64_t all_ms = bucket_take(&limits->all, now_ms);
-    int64_t listener_ms = bucket_take(&limits->listener_rate[listener], now_ms);
+    int64_t listener_ms = bucket_take(&limits->listeners[listener].rate, now_ms);
     return all_ms > listener_ms ? all_ms : listener_ms;
 }

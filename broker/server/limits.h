@@ -8,8 +8,22 @@
 
 struct limits;
 
+/* The limits of the whole, none of a listener yet. */
 struct limits *limits_new(const struct network_options *options);
 void limits_free(struct limits *limits);
+
+/* New limits of the whole; looks names of addresses up, which may take a while. */
+void limits_set(struct limits *limits, const struct network_options *options);
+/* `listener` is its slot; it has these limits from now on, whether it is new or not. */
+void limits_set_listener(struct limits *limits, size_t listener,
+                         const struct listener_options *options);
+/* Its connections are still counted until they are released. */
+void limits_remove_listener(struct limits *limits, size_t listener);
+
+/* Is it the brokers' own, beside others, so that its connections do not give way? */
+bool limits_protects(struct limits *limits, size_t listener);
+/* How many connections there are above max.connections. */
+int32_t limits_excess(struct limits *limits);
 
 enum limits_answer {
     LIMITS_OK,    /* counted */

@@ -1,5 +1,5 @@
-/* Birth and death of the network: listeners are bound before any thread starts, so a port that is
- * taken is an error of network_start() and not a surprise later. */
+/* Birth, changes and death of the network: listeners are bound before any thread starts, so a port
+ * that is taken is an error of network_start() and not a surprise later. */
 #include "broker/server/network.h"
 
 #include <event2/thread.h>
@@ -23,31 +23,36 @@ void network_options_init(struct network_options *options)
     };
 }
 
-static void copy_listeners(struct network *network)
+static int threads_of(const struct network_options *options)
 {
-    const struct network_options *options = &network->options;
-    network->listeners = mem_new_array(struct listener, options->listeners_count);
-    for (size_t i = 0; i < options->listeners_count; i++) {
-        struct listener *listener = &network->listeners[i];
-        *listener = (struct listener){
-            .network = network, .options = options->listeners[i], .index = (uint32_t)i, .fd = -1};
-        listener->options.name = mem_strdup(options->listeners[i].name);
-        const char *host = options->listeners[i].host;
-        listener->options.host = host ? mem_strdup(host) : NULL;
-    }
+    return options->threads_count < NETWORK_THREADS_MAX ? options->threads_count
+                                                        : NETWORK_THREADS_MAX;
 }
 
-static void start_threads(struct network *network)
+/* Those there are, or more of them. */
+void network_start_threads(struct network *network, int count)
 {
-    network->threads = mem_new_array(struct network_thread, (size_t)network->options.threads_count);
-    for (int i = 0; i < network->options.threads_count; i++) {
+    for (int i = atomic_load(&network->threads_count); i < count; i++) {
         struct network_thread *thread = &network->threads[i];
         thread_init(thread, network, i);
         char name[32];
         snprintf(name, sizeof name, "network-%d", i);
         thread->pthread = thread_start(name, network_thread_run, thread);
-        network->threads_count++;
+        atomic_store(&network->threads_count, i + 1);
     }
+    atomic_store(&network->threads_in_use, count);
+}
+
+static void make_places(struct network *network)
+{
+    network->listeners = mem_new_array(struct listener, LISTENERS_MAX);
+    for (size_t i = 0; i < LISTENERS_MAX; i++) {
+        struct listener *listener = &network->listeners[i];
+        listener->network = network;
+        listener->index = (uint32_t)i;
+        listener->fd = -1;
+    }
+    network->threads = mem_new_array(struct network_thread, NETWORK_THREADS_MAX);
 }
 
 enum err network_start(const struct network_options *options, struct network **ret_network)
@@ -57,19 +62,41 @@ enum err network_start(const struct network_options *options, struct network **r
     evthread_use_pthreads();
     struct network *network = mem_new(struct network);
     network->options = *options;
-    copy_listeners(network);
+    network->options.listeners = NULL; /* the copies are in network->listeners */
+    network->options.ip_limits = NULL;
+    pthread_mutex_init(&network->update_lock, NULL);
+    make_places(network);
     network->limits = limits_new(options);
-    enum err e = acceptor_init(network);
+    acceptor_init(network);
+    enum err e = listeners_change(network, options);
     if (e) {
         network_free(network);
         return e;
     }
-    start_threads(network);
+    network_start_threads(network, threads_of(options));
     acceptor_start(network);
-    network->options.listeners = NULL; /* the copies are in network->listeners */
-    network->options.ip_limits = NULL;
     *ret_network = network;
     return ERR_OK;
+}
+
+static void evict_excess(struct network *network)
+{
+    for (int32_t i = limits_excess(network->limits); i > 0; i--)
+        network_ask_for_eviction(network);
+}
+
+enum err network_update(struct network *network, const struct network_options *options)
+{
+    enum err e = ERR_OK;
+    pthread_mutex_lock(&network->update_lock);
+    if (!network->is_stopped) {
+        limits_set(network->limits, options);
+        network_start_threads(network, threads_of(options));
+        e = listeners_change(network, options);
+        evict_excess(network);
+    }
+    pthread_mutex_unlock(&network->update_lock);
+    return e;
 }
 
 uint16_t network_port(const struct network *network, size_t listener)
@@ -79,12 +106,15 @@ uint16_t network_port(const struct network *network, size_t listener)
 
 void network_stop_accepting(struct network *network)
 {
+    pthread_mutex_lock(&network->update_lock);
+    network->is_stopped = true;
     acceptor_stop(network);
+    pthread_mutex_unlock(&network->update_lock);
 }
 
 void network_stop(struct network *network, int64_t drain_ms)
 {
-    acceptor_stop(network);
+    network_stop_accepting(network);
     network->drain_ms = drain_ms;
     for (int i = 0; i < network->threads_count; i++)
         mailbox_post(network->threads[i].mailbox, &network->threads[i].stop.node);
@@ -100,12 +130,11 @@ void network_free(struct network *network)
         thread_done(&network->threads[i]);
     free(network->threads);
     acceptor_done(network);
-    for (size_t i = 0; i < network->options.listeners_count; i++) {
+    for (size_t i = 0; i < network->listeners_count; i++)
         free((char *)network->listeners[i].options.name);
-        free((char *)network->listeners[i].options.host);
-    }
     free(network->listeners);
     limits_free(network->limits);
+    pthread_mutex_destroy(&network->update_lock);
     free(network);
 }
 

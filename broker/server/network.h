@@ -16,6 +16,11 @@
 #include "broker/base/clock.h"
 #include "broker/server/api_entry.h"
 
+/* Names of listeners that a process can have in its life: one that goes and returns keeps its
+ * place. */
+#define LISTENERS_MAX       64
+#define NETWORK_THREADS_MAX 512
+
 struct network;
 
 struct listener_options {
@@ -67,7 +72,17 @@ MUST_USE enum err network_start(const struct network_options *options,
 /* Take connections from now on: the broker is ready to answer. Threads: any; again does nothing. */
 void network_open(struct network *network);
 
+/* Follow changed options: listeners that came and went (a name that stays keeps its socket,
+ * whatever address it has now; the connections of one that goes are closed), every limit on
+ * connections, and the number of threads (fewer: those too many get no new connections). The other
+ * options are not looked at. Threads: one at a time; before, during or after network_stop().
+ * Errors: ERR_IO where a new listener cannot be bound, ERR_INVALID_CONFIG where there were too many
+ * names; the rest is done nevertheless. */
+MUST_USE enum err network_update(struct network *network, const struct network_options *options);
+
+/* The port of the listener that came as number `listener`; of the one of that name, 0 if none. */
 uint16_t network_port(const struct network *network, size_t listener);
+uint16_t network_port_of(const struct network *network, const char *name);
 
 /* Close the listeners; connections go on. */
 void network_stop_accepting(struct network *network);

@@ -19,6 +19,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <netinet/in.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 
 #include "broker/base/mailbox.h"
@@ -44,6 +45,7 @@
 enum connection_state { READING, WORKING, ANSWERING, THROTTLED, CLOSED };
 
 struct network_thread;
+struct listener;
 
 struct mail {
     struct list_node node;
@@ -54,6 +56,12 @@ struct mail {
 struct eviction {
     struct mail mail;
     int asked_count; /* threads */
+};
+
+/* A listener has gone, and with it its connections of this thread. */
+struct farewell {
+    struct mail mail;
+    uint32_t listener;
 };
 
 struct connection {
@@ -122,12 +130,25 @@ struct network_thread {
     bool is_stopping;
 };
 
+/* What the acceptor is told of a listener. */
+struct listener_mail {
+    struct list_node node;
+    void (*take)(struct listener *listener, int fd);
+    struct listener *listener;
+    int fd;          /* bound and listening */
+    sem_t *ret_done; /* NULL: nobody waits */
+};
+
+/* One name's place. The struct and its name live as long as the network: requests point at them.
+ */
 struct listener {
     struct network *network;
-    struct listener_options options;
+    struct listener_options options; /* name and is_inter_broker: fixed; others: the updater's */
     uint32_t index;
-    int fd;
-    uint16_t port;
+    uint16_t port; /* the updater's */
+    bool in_use;   /* the updater's: it is listened on */
+
+    int fd; /* the acceptor's from here on */
     struct event event;
     struct timer pause_timer;
     bool is_listening; /* event is in the loop */
@@ -138,10 +159,12 @@ struct acceptor {
     struct network *network;
     pthread_t pthread;
     struct event_base *base;
-    struct event slot_event, timer_event;
+    struct event slot_event, timer_event, mailbox_event;
+    struct mailbox *mailbox; /* of struct listener_mail */
     struct timers timers;
     int reserve_fd; /* given up for a moment when descriptors are exhausted */
     unsigned next_thread;
+    _Atomic unsigned next_evicting;
     int64_t last_complaint_ms;
     _Atomic bool is_open; /* connections are taken */
     _Atomic bool is_stopping;
@@ -150,14 +173,19 @@ struct acceptor {
 };
 
 struct network {
-    struct network_options options; /* fixed from birth, as are the next four */
-    struct listener *listeners;
+    struct network_options options; /* fixed from birth, as are the pointers */
+    struct listener *listeners;     /* LISTENERS_MAX places */
     struct limits *limits;
-    struct network_thread *threads;
-    int threads_count; /* started ones */
+    struct network_thread *threads; /* NETWORK_THREADS_MAX places */
     struct acceptor acceptor;
-    int64_t drain_ms; /* written before the threads are told to stop */
+    _Atomic int threads_count;  /* started ones */
+    _Atomic int threads_in_use; /* those that get new connections */
+    int64_t drain_ms;           /* written before the threads are told to stop */
     _Atomic int64_t unfinished_bytes;
+
+    pthread_mutex_t update_lock; /* taken before any ranked lock; guards down to the end */
+    size_t listeners_count;      /* places that have a name */
+    bool is_stopped;             /* nothing is updated any more */
 };
 
 /* --- connection.c: thread: the connection's --- */
@@ -190,13 +218,28 @@ void thread_timer_set(struct network_thread *thread, struct timer *timer, int64_
 void thread_check_done(struct network_thread *thread);
 void thread_take_stop(struct network_thread *thread, struct mail *mail);
 void thread_take_evict(struct network_thread *thread, struct mail *mail);
+void thread_take_farewell(struct network_thread *thread, struct mail *mail);
 void thread_pause_for_memory(struct network_thread *thread, struct connection *conn);
 
 /* --- acceptor.c --- */
-MUST_USE enum err acceptor_init(struct network *network);
+void acceptor_init(struct network *network);
 void acceptor_start(struct network *network);
+/* Tell the acceptor of a listener and its socket, and wait until it has done it. Before
+ * acceptor_start() it is done at once. */
+void acceptor_tell(struct listener *listener, void (*take)(struct listener *listener, int fd),
+                   int fd);
+void acceptor_add(struct listener *listener, int fd);
+void acceptor_remove(struct listener *listener, int fd);
 void acceptor_stop(struct network *network);
 void acceptor_done(struct network *network);
+void network_ask_for_eviction(struct network *network);
+
+/* --- listeners.c --- */
+/* Holding update_lock. */
+MUST_USE enum err listeners_change(struct network *network, const struct network_options *options);
+
+/* --- network.c --- */
+void network_start_threads(struct network *network, int count);
 
 static inline void count(_Atomic int64_t *counter, int64_t more)
 {

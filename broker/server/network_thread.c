@@ -127,15 +127,14 @@ void thread_pause_for_memory(struct network_thread *thread, struct connection *c
         thread_timer_set(thread, &thread->memory_timer, MEMORY_RETRY_MS);
 }
 
-/* A protected listener has a connection too many: close the least recently active one of the
- * others. */
+/* There is a connection too many: close the least recently active one that no listener protects. */
 void thread_take_evict(struct network_thread *thread, struct mail *mail)
 {
     struct eviction *eviction = list_entry(mail, struct eviction, mail);
     struct network *network = thread->network;
     list_for_each (&thread->connections, node) {
         struct connection *conn = list_entry(node, struct connection, lru);
-        if (network->listeners[conn->listener].options.is_inter_broker)
+        if (limits_protects(network->limits, conn->listener))
             continue;
         trace_info("connection evicted peer=%s reason=max.connections", conn->peer);
         count(&thread->counters.evicted, 1);
@@ -143,12 +142,26 @@ void thread_take_evict(struct network_thread *thread, struct mail *mail)
         free(eviction);
         return;
     }
-    if (++eviction->asked_count >= network->threads_count) {
+    int threads_count = atomic_load(&network->threads_count);
+    if (++eviction->asked_count >= threads_count) {
         free(eviction); /* all that is left are brokers */
         return;
     }
-    long next = (thread - network->threads + 1) % network->threads_count;
+    long next = (thread - network->threads + 1) % threads_count;
     mailbox_post(network->threads[next].mailbox, &eviction->mail.node);
+}
+
+void thread_take_farewell(struct network_thread *thread, struct mail *mail)
+{
+    struct farewell *farewell = list_entry(mail, struct farewell, mail);
+    struct list_node *node = thread->connections.next;
+    while (node != &thread->connections) {
+        struct connection *conn = list_entry(node, struct connection, lru);
+        node = node->next;
+        if (conn->listener == farewell->listener)
+            connection_close(conn);
+    }
+    free(farewell);
 }
 
 void thread_check_done(struct network_thread *thread)
@@ -233,6 +246,8 @@ static void drop_mail(struct network_thread *thread)
             connection_discard(list_entry(mail, struct connection, arrival));
         else if (mail->take == thread_take_evict)
             free(list_entry(mail, struct eviction, mail));
+        else if (mail->take == thread_take_farewell)
+            free(list_entry(mail, struct farewell, mail));
     }
 }
 

@@ -634,6 +634,194 @@ static void test_the_connection_to_be_evicted_is_found_on_any_thread(void **stat
     }
 }
 
+static struct listener_options named(const char *name, bool is_inter_broker)
+{
+    return (struct listener_options){name, "127.0.0.1", 0, is_inter_broker, INT32_MAX, INT32_MAX};
+}
+
+static void update(struct network_options *options, const struct listener_options *listeners,
+                   size_t count, enum err expected)
+{
+    options->listeners = listeners;
+    options->listeners_count = count;
+    assert_int_equal(network_update(world.network, options), expected);
+}
+
+static int dial_named(const char *name)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons(network_port_of(world.network, name)),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    return fd;
+}
+
+static void expect_service(int fd)
+{
+    send_request(fd, KEY_ECHO, 0, 2, SLICE_LITERAL("b"));
+    expect_answer(fd, 2, SLICE_LITERAL("b"));
+}
+
+static void test_listeners_come_and_go_while_it_runs(void **state)
+{
+    (void)state;
+    struct network_options options;
+    network_options_init(&options);
+    struct listener_options listeners[] = {named("BROKER", true), named("A", false),
+                                           named("B", false)};
+    options.listeners = listeners;
+    options.listeners_count = 1;
+    start(&options);
+    options.threads_count = 2;
+    int broker = dial_named("BROKER");
+    uint16_t broker_port = network_port_of(world.network, "BROKER");
+    assert_int_equal(network_port_of(world.network, "A"), 0);
+    for (int turn = 0; turn < 3; turn++) {
+        listeners[0].port = (uint16_t)(turn + 1); /* a name that stays keeps its socket */
+        update(&options, listeners, 2, ERR_OK);
+        int a = dial_named("A");
+        expect_service(a);
+        uint16_t port = network_port_of(world.network, "A");
+
+        listeners[2].port = port; /* the same place under another name */
+        update(&options, (struct listener_options[]){listeners[0], listeners[2]}, 2, ERR_OK);
+        expect_closed(a);
+        assert_int_equal(network_port_of(world.network, "A"), 0);
+        assert_int_equal(network_port_of(world.network, "B"), port);
+        int b = dial_named("B");
+        expect_service(b);
+        update(&options, listeners, 1, ERR_OK);
+        expect_closed(b);
+    }
+    assert_int_equal(network_port_of(world.network, "BROKER"), broker_port);
+    expect_service(broker);
+    close(broker);
+    stop();
+}
+
+static void test_a_listener_that_cannot_be_bound_stops_no_other(void **state)
+{
+    (void)state;
+    struct network_options options;
+    network_options_init(&options);
+    struct listener_options listeners[] = {named("BROKER", true), named("TAKEN", false),
+                                           named("A", false)};
+    options.listeners = listeners;
+    options.listeners_count = 1;
+    start(&options);
+    options.threads_count = 2;
+    listeners[1].port = network_port_of(world.network, "BROKER");
+    update(&options, listeners, 3, ERR_IO);
+    assert_non_null(strstr(err_sentence(ERR_IO), "listener TAKEN: bind 127.0.0.1:"));
+    int a = dial_named("A");
+    expect_service(a);
+    close(a);
+    listeners[1].port = 0;
+    update(&options, listeners, 3, ERR_OK);
+    int taken = dial_named("TAKEN");
+    expect_service(taken);
+    close(taken);
+    stop();
+}
+
+/* Each name has a place for life, so there is a bound; those that had one may come back. */
+static void test_there_is_a_bound_of_names_of_listeners(void **state)
+{
+    (void)state;
+    struct network_options options;
+    network_options_init(&options);
+    struct listener_options listeners[] = {named("BROKER", true), named("", false)};
+    options.listeners = listeners;
+    options.listeners_count = 1;
+    start(&options);
+    options.threads_count = 2;
+    char name[16];
+    listeners[1].name = name;
+    for (int i = 1; i < LISTENERS_MAX; i++) {
+        snprintf(name, sizeof name, "L%d", i);
+        update(&options, listeners, 2, ERR_OK);
+    }
+    snprintf(name, sizeof name, "ONE-MORE");
+    update(&options, listeners, 2, ERR_INVALID_CONFIG);
+    snprintf(name, sizeof name, "L1");
+    update(&options, listeners, 2, ERR_OK);
+    int fd = dial_named("L1");
+    expect_service(fd);
+    close(fd);
+    stop();
+}
+
+static void test_limits_change_while_it_runs(void **state)
+{
+    (void)state;
+    struct network_options options;
+    network_options_init(&options);
+    struct listener_options listeners[] = {named("BROKER", true), named("A", false)};
+    options.listeners = listeners;
+    options.listeners_count = 2;
+    start(&options);
+    options.threads_count = 2;
+    int fds[4];
+    for (int i = 0; i < 4; i++) {
+        fds[i] = dial_named(i ? "A" : "BROKER");
+        expect_service(fds[i]);
+    }
+    options.max_connections = 2; /* those idle longest give way, but the brokers' own */
+    update(&options, listeners, 2, ERR_OK);
+    wait_until(counters_now().connections == 2);
+    assert_int_equal(counters_now().evicted, 2);
+    expect_service(fds[0]);
+
+    int waiting = dial_named("A");
+    send_request(waiting, KEY_ECHO, 0, 2, SLICE_LITERAL("b"));
+    struct pollfd poll_fd = {.fd = waiting, .events = POLLIN};
+    assert_int_equal(poll(&poll_fd, 1, 100), 0);
+    options.max_connections = INT32_MAX;
+    listeners[1].max_connections = 1;
+    update(&options, listeners, 2, ERR_OK);
+    assert_int_equal(poll(&poll_fd, 1, 100), 0); /* now the listener's own holds it */
+    listeners[1].max_connections = 2;
+    update(&options, listeners, 2, ERR_OK);
+    expect_answer(waiting, 2, SLICE_LITERAL("b"));
+
+    options.max_connections_per_ip = 3;
+    update(&options, listeners, 2, ERR_OK);
+    expect_closed(dial_named("BROKER"));
+    struct ip_limit exception = {"127.0.0.1", 4};
+    options.ip_limits = &exception;
+    options.ip_limits_count = 1;
+    update(&options, listeners, 2, ERR_OK);
+    int fourth = dial_named("BROKER");
+    expect_service(fourth);
+    close(fourth);
+    close(waiting);
+    for (int i = 0; i < 4; i++)
+        close(fds[i]);
+    stop();
+}
+
+static void test_threads_are_added_while_it_runs(void **state)
+{
+    (void)state;
+    struct network_options options;
+    network_options_init(&options);
+    struct listener_options listeners[] = {named("BROKER", true)};
+    options.listeners = listeners;
+    options.listeners_count = 1;
+    start(&options);
+    for (int threads = 1; threads < 8; threads++) {
+        options.threads_count = threads == 7 ? 1 : threads;
+        update(&options, listeners, 1, ERR_OK);
+        for (int i = 0; i < 2 * threads; i++) {
+            int fd = dial_named("BROKER");
+            expect_service(fd);
+            close(fd);
+        }
+    }
+    stop();
+}
+
 static void test_a_connection_waits_until_the_broker_opens(void **state)
 {
     (void)state;
@@ -800,6 +988,11 @@ int main(void)
         cmocka_unit_test(test_max_connections_leaves_the_surplus_in_the_backlog),
         cmocka_unit_test(test_an_inter_broker_connection_evicts_one_of_another_listener),
         cmocka_unit_test(test_the_connection_to_be_evicted_is_found_on_any_thread),
+        cmocka_unit_test(test_listeners_come_and_go_while_it_runs),
+        cmocka_unit_test(test_a_listener_that_cannot_be_bound_stops_no_other),
+        cmocka_unit_test(test_there_is_a_bound_of_names_of_listeners),
+        cmocka_unit_test(test_limits_change_while_it_runs),
+        cmocka_unit_test(test_threads_are_added_while_it_runs),
         cmocka_unit_test(test_a_connection_waits_until_the_broker_opens),
         cmocka_unit_test(test_idle_connections_are_closed_and_active_ones_are_not),
         cmocka_unit_test(test_unfinished_requests_share_a_bound_and_the_rest_waits),
