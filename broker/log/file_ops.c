@@ -1,4 +1,5 @@
-/* The system's own file calls, and the two loops that complete short reads and writes. */
+/* The system's own file calls, each noted in disk_watch.h while it lasts, and the two loops that
+ * complete short reads and writes. Only the read that never waits is not noted. */
 #include "broker/log/file_ops.h"
 
 #include <errno.h>
@@ -8,9 +9,43 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "broker/log/disk_watch.h"
+
+static uint8_t begin(uint8_t dir)
+{
+    disk_watch_begin(dir);
+    return dir;
+}
+
+static void end(uint8_t *dir)
+{
+    if (*dir > 0)
+        disk_watch_end();
+}
+
+/* An operation on the directory, to the end of the scope. */
+#define WATCH_SCOPE(dir) __attribute__((cleanup(end))) UNUSED uint8_t watch_scope_ = begin(dir)
+
 static int system_open(int dir_fd, const char *path, int flags, mode_t mode)
 {
-    return openat(dir_fd, path, flags | O_CLOEXEC, mode);
+    uint8_t dir = path[0] == '/' ? disk_watch_of_path(path) : disk_watch_of_fd(dir_fd);
+    WATCH_SCOPE(dir);
+    int fd = openat(dir_fd, path, flags | O_CLOEXEC, mode);
+    disk_watch_note_fd(fd, dir);
+    return fd;
+}
+
+static int system_close(int fd)
+{
+    WATCH_SCOPE(disk_watch_of_fd(fd));
+    disk_watch_note_fd(fd, 0); /* before somebody else is given the number */
+    return close(fd);
+}
+
+static ssize_t system_pread(int fd, void *data, size_t size, off_t position)
+{
+    WATCH_SCOPE(disk_watch_of_fd(fd));
+    return pread(fd, data, size, position);
 }
 
 static ssize_t system_pread_resident(int fd, void *data, size_t size, off_t position)
@@ -23,31 +58,81 @@ static ssize_t system_pread_resident(int fd, void *data, size_t size, off_t posi
     return n;
 }
 
+static ssize_t system_pwrite(int fd, const void *data, size_t size, off_t position)
+{
+    WATCH_SCOPE(disk_watch_of_fd(fd));
+    return pwrite(fd, data, size, position);
+}
+
+static int system_ftruncate(int fd, off_t size)
+{
+    WATCH_SCOPE(disk_watch_of_fd(fd));
+    return ftruncate(fd, size);
+}
+
+static int system_fsync(int fd)
+{
+    WATCH_SCOPE(disk_watch_of_fd(fd));
+    return fsync(fd);
+}
+
+static int system_fdatasync(int fd)
+{
+    WATCH_SCOPE(disk_watch_of_fd(fd));
+    return fdatasync(fd);
+}
+
+static int system_syncfs(int fd)
+{
+    WATCH_SCOPE(disk_watch_of_fd(fd));
+    return syncfs(fd);
+}
+
 static int system_sync_range(int fd, off_t position, off_t size)
 {
+    WATCH_SCOPE(disk_watch_of_fd(fd));
     return sync_file_range(fd, position, size, SYNC_FILE_RANGE_WRITE);
 }
 
 static int system_rename(const char *from, const char *to)
 {
+    WATCH_SCOPE(disk_watch_of_path(to));
     return rename(from, to);
+}
+
+static int system_unlink(const char *path)
+{
+    WATCH_SCOPE(disk_watch_of_path(path));
+    return unlink(path);
+}
+
+static int system_mkdir(const char *path, mode_t mode)
+{
+    WATCH_SCOPE(disk_watch_of_path(path));
+    return mkdir(path, mode);
+}
+
+static int system_rmdir(const char *path)
+{
+    WATCH_SCOPE(disk_watch_of_path(path));
+    return rmdir(path);
 }
 
 const struct file_ops file_ops_system = {
     .open = system_open,
-    .close = close,
-    .pread = pread,
+    .close = system_close,
+    .pread = system_pread,
     .pread_resident = system_pread_resident,
-    .pwrite = pwrite,
-    .ftruncate = ftruncate,
-    .fsync = fsync,
-    .fdatasync = fdatasync,
-    .syncfs = syncfs,
+    .pwrite = system_pwrite,
+    .ftruncate = system_ftruncate,
+    .fsync = system_fsync,
+    .fdatasync = system_fdatasync,
+    .syncfs = system_syncfs,
     .sync_range = system_sync_range,
     .rename = system_rename,
-    .unlink = unlink,
-    .mkdir = mkdir,
-    .rmdir = rmdir,
+    .unlink = system_unlink,
+    .mkdir = system_mkdir,
+    .rmdir = system_rmdir,
 };
 
 const struct file_ops *_Atomic file_ops = &file_ops_system;

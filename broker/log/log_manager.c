@@ -7,6 +7,7 @@
 #include <sys/statvfs.h>
 
 #include "broker/base/trace.h"
+#include "broker/log/disk_watch.h"
 #include "broker/log/file_ops.h"
 #include "broker/log/log_manager_internal.h"
 #include "broker/log/segment.h"
@@ -163,6 +164,7 @@ enum err log_manager_open(const struct log_manager_options *options, struct log_
     struct log_manager *manager = mem_new(struct log_manager);
     manager->files = file_cache_new(options->max_open_files, options->max_mapped_indexes);
     manager->dirs = mem_new_array(struct log_dir, (size_t)options->dirs_count);
+    manager->watch = disk_watch_new(options->dirs, (size_t)options->dirs_count);
     manager->broker_id = -1;
     copy_options(manager, options);
     lock_init(&manager->table, RANK_LOG_DIR, "log table");
@@ -213,6 +215,7 @@ void log_manager_free(struct log_manager *manager)
         log_dir_close(&manager->dirs[i]);
     free(manager->dirs);
     file_cache_free(manager->files);
+    disk_watch_free(manager->watch);
     free(manager->cluster_id);
     lock_done(&manager->table);
     pthread_mutex_destroy(&manager->create_mutex);
@@ -578,6 +581,11 @@ enum err log_manager_checkpoint_high_watermarks(struct log_manager *manager,
 int log_manager_dirs_count(const struct log_manager *manager)
 {
     return manager->dirs_count;
+}
+
+const struct disk_watch *log_manager_disk_watch(const struct log_manager *manager)
+{
+    return manager->watch;
 }
 
 void log_manager_dir_view(struct log_manager *manager, int index, struct log_dir_view *ret)

@@ -8,6 +8,7 @@
 
 struct log_manager;
 struct log_dir;
+struct disk_watch;
 
 struct log_manager_options {
     const char *const *dirs; /* log.dirs, absolute */
@@ -85,4 +86,6 @@ struct log_dir_view {
     int64_t total_bytes, usable_bytes;
 };
 int log_manager_dirs_count(const struct log_manager *manager);
+/* Which directory stands still; its places are the directories' indexes. The manager's. */
+const struct disk_watch *log_manager_disk_watch(const struct log_manager *manager);
 void log_manager_dir_view(struct log_manager *manager, int index, struct log_dir_view *ret);

@@ -28,6 +28,7 @@ struct log_manager {
     struct file_cache *files;
     struct log_dir *dirs;
     int dirs_count;
+    struct disk_watch *watch;
     int32_t broker_id;
     char *cluster_id;
     struct log_workers *workers; /* NULL before start and after stop */
