@@ -13,6 +13,8 @@
 
 static void say_where(const struct config_problems *problems, const char *key, struct buf *out)
 {
+    if (problems->is_dynamic)
+        return;
     const struct config_entry *entry =
         key && problems->merged ? config_map_entry(problems->merged, key) : NULL;
     if (entry && entry->line == OVERRIDE_LINE)
@@ -129,10 +131,10 @@ struct config *config_build(const char *file_name,
     config_bind_fields(config, problems);
     if (problems->errors == 0)
         config_resolve_units(config, problems);
+    config_refuse(config, problems); /* before what only follows from it */
     config_read_listeners(config, problems);
     if (problems->errors == 0)
         config_check_together(config, problems);
-    config_refuse(config, problems);
     warn_unknown(config, problems);
 
     problems->merged = NULL;

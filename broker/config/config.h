@@ -41,6 +41,8 @@ struct listener_config {
     bool is_advertised;
     const char *advertised_host; /* never ""; the canonical host name where none is given */
     int32_t advertised_port;     /* 0: that of the socket, known once it is bound */
+    int32_t max_connections;     /* listener.name.<l>.max.connections, else max.connections */
+    int32_t max_connection_creation_rate; /* likewise */
 };
 
 struct connection_limit { /* max.connections.per.ip.overrides */

@@ -4,6 +4,7 @@
  * over the snapshot in force, and whatever a start would refuse is refused here. */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "broker/base/map.h"
 #include "broker/config/config_alter.h"
@@ -292,38 +293,171 @@ static int64_t number_of(const struct config *config, const char *name)
 #define NESTED     "Invalid value org.apache.kafka.common.config.ConfigException: "
 #define NESTED_END " for configuration Invalid dynamic configuration"
 
+static enum err check_thread_count(const char *name, int64_t before, int64_t after)
+{
+    const char *rule = NULL;
+    if (after == before)
+        return ERR_OK;
+    if (after <= 0)
+        return err_note(ERR_INVALID_REQUEST,
+                        NESTED "Dynamic thread count update validation failed for %s=%" PRId64
+                               ", value should be at least 1" NESTED_END,
+                        name, after);
+    if (after < before / 2)
+        rule = "at least half";
+    else if (after > before * 2)
+        rule = "not be greater than double";
+    if (rule)
+        return err_note(ERR_INVALID_REQUEST,
+                        NESTED "Dynamic thread count update validation failed for %s=%" PRId64
+                               ", value should %s%s the current value %" PRId64 NESTED_END,
+                        name, after, after < before ? "be " : "", rule, before);
+    return ERR_OK;
+}
+
 /* A pool of threads may at most double or halve in one step. */
 static enum err check_threads(const struct config *now, const struct config *next)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(thread_pools); i++) {
-        const char *name = thread_pools[i], *rule = NULL;
-        int64_t before = number_of(now, name), after = number_of(next, name);
-        if (after == before)
-            continue;
-        if (after <= 0)
-            return err_note(ERR_INVALID_REQUEST,
-                            NESTED "Dynamic thread count update validation failed for %s=%" PRId64
-                                   ", value should be at least 1" NESTED_END,
-                            name, after);
-        if (after < before / 2)
-            rule = "at least half";
-        else if (after > before * 2)
-            rule = "not be greater than double";
-        if (rule)
-            return err_note(ERR_INVALID_REQUEST,
-                            NESTED "Dynamic thread count update validation failed for %s=%" PRId64
-                                   ", value should %s%s the current value %" PRId64 NESTED_END,
-                            name, after, after < before ? "be " : "", rule, before);
+    enum err e = ERR_OK;
+    for (size_t i = 0; !e && i < ARRAY_SIZE(thread_pools); i++)
+        e = check_thread_count(thread_pools[i], number_of(now, thread_pools[i]),
+                               number_of(next, thread_pools[i]));
+    return e;
+}
+
+/* What a listener has for this setting: its own, or the broker's. */
+static int64_t number_of_listener(const struct config *config, const char *listener,
+                                  const char *setting)
+{
+    const char *text = config_listener_text(config, listener, setting);
+    struct config_value value = {0};
+    OWNED(arena) struct arena *arena = arena_new();
+    if (!text || config_value_parse(config_key_find(setting), text, arena, &value))
+        return number_of(config, setting);
+    return value.number;
+}
+
+/* Each listener that is open judges its limits, and its threads, by itself. */
+static enum err check_listener_limits(const struct config *now, const struct config *next)
+{
+    static const char *const limits[] = {"max.connections", "max.connection.creation.rate"};
+    for (int32_t i = 0; i < now->listeners_count; i++) {
+        const char *name = now->listeners[i].name;
+        for (size_t l = 0; l < ARRAY_SIZE(limits); l++) {
+            int64_t after = number_of_listener(next, name, limits[l]);
+            if (after <= 0 && after != number_of_listener(now, name, limits[l]))
+                return err_note(ERR_INVALID_REQUEST, NESTED "Invalid %s %" PRId64 NESTED_END,
+                                limits[l], after);
+        }
+        const char *threads = "num.network.threads";
+        enum err e = check_thread_count(threads, number_of_listener(now, name, threads),
+                                        number_of_listener(next, name, threads));
+        if (e)
+            return e;
     }
     return ERR_OK;
+}
+
+static bool differs(const struct config *a, const struct config *b, const char *name)
+{
+    return config_key_differs(config_key_find(name), a, b);
+}
+
+/* Is this a listener's own setting that a listener which stays open cannot change? */
+static bool is_fixed_for_listener(const char *name, const char *listener)
+{
+    size_t size = strlen(listener);
+    const char *inner = behind_listener_prefix(name);
+    return inner && strncasecmp(name + strlen("listener.name."), listener, size) == 0 &&
+           inner == name + strlen("listener.name.") + size + 1 && !is_for_any_broker(inner) &&
+           strncmp(inner, "ssl.", 4) != 0 && strncmp(inner, "sasl.", 5) != 0;
+}
+
+static bool same_fixed_settings(const struct config *from, const struct config *to,
+                                const char *listener)
+{
+    const struct config_map *map = &from->inside->merged;
+    for (int32_t i = 0; i < map->count; i++) {
+        const char *name = map->entries[i].name;
+        const char *other = config_map_get(&to->inside->merged, name);
+        if (is_fixed_for_listener(name, listener) &&
+            (!other || strcmp(other, map->entries[i].value) != 0))
+            return false;
+    }
+    return true;
+}
+
+/* DynamicListenerConfig: what may not change for a listener that stays. */
+static enum err check_listeners(const struct config *now, const struct config *next)
+{
+    if (!differs(now, next, "listeners") && !differs(now, next, "advertised.listeners") &&
+        !differs(now, next, "listener.security.protocol.map"))
+        return ERR_OK;
+    for (int32_t i = 0; i < next->listeners_count; i++) {
+        const char *name = next->listeners[i].name;
+        const struct listener_config *old = config_listener(now, name);
+        if (!old)
+            continue;
+        if (!same_fixed_settings(now, next, name) || !same_fixed_settings(next, now, name))
+            return err_note(ERR_INVALID_REQUEST,
+                            NESTED "Configs cannot be updated dynamically for existing listener "
+                                   "ListenerName(%s), restart broker or create a new listener for "
+                                   "update" NESTED_END,
+                            name);
+        if (old->protocol != next->listeners[i].protocol)
+            return err_note(ERR_INVALID_REQUEST,
+                            NESTED "Security protocol cannot be updated for existing listener "
+                                   "ListenerName(%s)" NESTED_END,
+                            name);
+    }
+    return ERR_OK;
+}
+
+/* Plug-ins are Java classes, of which none can be loaded here. */
+static enum err check_plug_ins(const struct config *now, const struct config *next)
+{
+    const char *text = config_text(next, config_key_find("metric.reporters"));
+    if (differs(now, next, "metric.reporters") && text && text[strspn(text, " ,")])
+        return err_note(ERR_INVALID_REQUEST,
+                        NESTED "Validation of dynamic config update of Set(metric.reporters) "
+                               "failed with class class "
+                               "kafka.server.DynamicMetricsReporters" NESTED_END);
+    return ERR_OK;
+}
+
+/* A listener's own settings have the types of the broker's, whether there is such a listener or
+ * not. */
+static enum err check_types_of_listeners(const struct config_map *properties)
+{
+    OWNED(arena) struct arena *arena = arena_new();
+    for (int32_t i = 0; i < properties->count; i++) {
+        const char *inner = behind_listener_prefix(properties->entries[i].name);
+        const struct config_key *key = inner ? config_key_find(inner) : NULL;
+        struct config_value value = {0};
+        if (key && config_value_parse(key, properties->entries[i].value, arena, &value))
+            return err_note(ERR_INVALID_REQUEST, "%s", err_sentence(ERR_INVALID_CONFIG));
+    }
+    return ERR_OK;
+}
+
+static enum err check_change(const struct config *now, const struct config *next)
+{
+    enum err e = check_threads(now, next);
+    if (!e)
+        e = check_listener_limits(now, next);
+    if (!e)
+        e = check_listeners(now, next);
+    return e ? e : check_plug_ins(now, next);
 }
 
 enum err broker_config_check(const struct config *config, enum config_target target,
                              const struct config_map *properties)
 {
-    struct config_problems problems = {0};
+    struct config_problems problems = {.is_dynamic = true};
     const struct config_map *layers[LAYERS_COUNT];
     enum err e = check_names(target, properties);
+    if (!e)
+        e = check_types_of_listeners(properties);
     if (e)
         return e;
     for (int i = 0; i < LAYERS_COUNT; i++)
@@ -331,7 +465,7 @@ enum err broker_config_check(const struct config *config, enum config_target tar
     layers[target == TARGET_BROKER ? LAYER_DYNAMIC_BROKER : LAYER_DYNAMIC_DEFAULT] = properties;
 
     struct config *next = config_build(NULL, layers, &problems);
-    e = next ? check_threads(config, next)
+    e = next ? check_change(config, next)
              : err_note(ERR_INVALID_REQUEST, "%s", problems.first_error);
     config_unref(next);
     config_problems_done(&problems);

@@ -26,6 +26,7 @@ struct config_problems {
     int32_t errors, warnings;
     const char *file_name;
     const struct config_map *merged; /* for the line of a key */
+    bool is_dynamic;                 /* of a running broker: places in files are not named */
 };
 
 /* `key` NULL, or one that is not in the file: no line is named. */
@@ -40,6 +41,11 @@ void config_problems_done(struct config_problems *problems);
 struct config *config_build(const char *file_name,
                             const struct config_map *const layers[LAYERS_COUNT],
                             struct config_problems *problems);
+
+/* The text of a listener's own setting, "listener.name.<l>.<setting>", NULL where none was given.
+ */
+const char *config_listener_text(const struct config *config, const char *listener,
+                                 const char *setting);
 
 /* The text of a setting: from the merged layers, else the default; NULL if neither. */
 const char *config_text(const struct config *config, const struct config_key *key);
@@ -56,6 +62,8 @@ void config_check_together(struct config *config,
                            struct config_problems *problems); /* config_together.c */
 void config_refuse(const struct config *config,
                    struct config_problems *problems); /* config_refuse.c */
+void config_refuse_listeners(const struct config *config,
+                             struct config_problems *problems); /* config_refuse.c */
 
 /* compression.type, cleanup.policy and message.timestamp.type as numbers; checked words only. */
 enum config_compression config_compression_of(const char *word);

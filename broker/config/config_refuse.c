@@ -11,7 +11,7 @@ static const char *given(const struct config *config, const char *name)
     return text && text[strspn(text, " \t")] ? text : NULL;
 }
 
-static void refuse_listeners(const struct config *config, struct config_problems *problems)
+void config_refuse_listeners(const struct config *config, struct config_problems *problems)
 {
     for (int32_t i = 0; i < config->listeners_count; i++) {
         const struct listener_config *listener = &config->listeners[i];
@@ -120,7 +120,6 @@ static void refuse_classes(const struct config *config, struct config_problems *
 
 void config_refuse(const struct config *config, struct config_problems *problems)
 {
-    refuse_listeners(config, problems);
     refuse_keys(config, problems);
     refuse_families(config, problems);
     refuse_classes(config, problems);

@@ -95,9 +95,10 @@ static void check_replication(const struct config *config, struct config_problem
 static void check_connections(const struct config *config, struct config_problems *problems)
 {
     if (config->max_connections_per_ip == 0 && config->max_connections_per_ip_overrides_count == 0)
-        config_problem_error(problems, "max.connections.per.ip",
-                             "max.connections.per.ip can be set to zero only if "
-                             "max.connections.per.ip.overrides property is set.");
+        config_problem_error(
+            problems, "max.connections.per.ip",
+            "requirement failed: max.connections.per.ip can be set to zero only if "
+            "max.connections.per.ip.overrides property is set.");
     if (config->queued_max_request_bytes > 0 &&
         config->queued_max_request_bytes < config->socket_request_max_bytes)
         config_problem_error(problems, "queued.max.request.bytes",

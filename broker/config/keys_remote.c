@@ -48,7 +48,6 @@ const struct config_key keys_remote[] = {
      .fallback = "1073741824",
      AT_LEAST(1),
      .update = UPDATE_LIVE,
-     .flags = KEY_AT_START,
      .doc = "Disk space for a local cache of the indexes of remote segments."},
     {.name = "remote.log.manager.thread.pool.size",
      .type = CONFIG_INT32,
@@ -102,7 +101,6 @@ const struct config_key keys_remote[] = {
      .fallback = "-2",
      AT_LEAST(-2),
      .update = UPDATE_LIVE,
-     .flags = KEY_AT_START,
      .doc = "How long segments stay on local disks once they are in remote storage; -2 means as "
             "long as log.retention.ms."},
     {.name = "log.local.retention.bytes",
@@ -110,7 +108,6 @@ const struct config_key keys_remote[] = {
      .fallback = "-2",
      AT_LEAST(-2),
      .update = UPDATE_LIVE,
-     .flags = KEY_AT_START,
      .doc = "How many bytes of a partition stay on local disks once they are in remote storage; -2 "
             "means log.retention.bytes."},
     {.name = "remote.log.manager.copy.max.bytes.per.second",
@@ -118,7 +115,6 @@ const struct config_key keys_remote[] = {
      .fallback = "9223372036854775807",
      AT_LEAST(1),
      .update = UPDATE_LIVE,
-     .flags = KEY_AT_START,
      .doc = "Upper rate of copying to remote storage."},
     {.name = "remote.log.manager.copy.quota.window.num",
      .type = CONFIG_INT32,
@@ -135,7 +131,6 @@ const struct config_key keys_remote[] = {
      .fallback = "9223372036854775807",
      AT_LEAST(1),
      .update = UPDATE_LIVE,
-     .flags = KEY_AT_START,
      .doc = "Upper rate of reading from remote storage."},
     {.name = "remote.log.manager.fetch.quota.window.num",
      .type = CONFIG_INT32,
@@ -152,7 +147,6 @@ const struct config_key keys_remote[] = {
      .fallback = "500",
      AT_LEAST(1),
      .update = UPDATE_LIVE,
-     .flags = KEY_AT_START,
      .doc = "How long a fetch waits for remote storage before it is answered with what there is."},
 };
 const int32_t keys_remote_count = ARRAY_SIZE(keys_remote);

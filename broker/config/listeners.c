@@ -5,6 +5,7 @@
  *     listener.security.protocol.map=CLIENTS:PLAINTEXT,…      how each one speaks
  *     inter.broker.listener.name=BETWEEN                      which one is for brokers
  */
+#include <inttypes.h>
 #include <netdb.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -107,6 +108,9 @@ static bool protocol_of(const struct protocol_map *map, const char *name,
     return false;
 }
 
+/* What KafkaConfig says where a text of endpoints cannot be one. */
+#define BAD_ENDPOINTS "Error creating broker listeners from '%s': "
+
 /* One NAME://host:port; an IPv6 address stands in brackets. */
 static bool parse_endpoint(struct arena *arena, const char *text, struct listener_config *ret)
 {
@@ -147,20 +151,19 @@ static struct listener_config *parse_endpoints(const struct config *config, cons
         struct listener_config *endpoint = &endpoints[count];
         if (!parse_endpoint(arena, items.items[i], endpoint)) {
             config_problem_error(problems, key,
-                                 "Unable to parse %s in %s to a broker endpoint: it must be "
-                                 "NAME://host:port",
-                                 items.items[i], key);
+                                 BAD_ENDPOINTS "Unable to parse %s to a broker endpoint",
+                                 text_of(config, key), items.items[i]);
             continue;
         }
         if (!protocol_of(map, endpoint->name, &endpoint->protocol))
             config_problem_error(problems, key,
-                                 "No security protocol defined for listener %s of %s; name it in "
-                                 "listener.security.protocol.map",
-                                 endpoint->name, key);
+                                 BAD_ENDPOINTS "No security protocol defined for listener %s",
+                                 text_of(config, key), endpoint->name);
         for (int32_t j = 0; j < count; j++) {
             if (strcmp(endpoints[j].name, endpoint->name) == 0)
                 config_problem_error(problems, key,
-                                     "Each listener must have a different name, %s: %s", key,
+                                     "requirement failed: Each listener must have a different "
+                                     "name, listeners: %s",
                                      text_of(config, key));
         }
         count++;
@@ -169,15 +172,35 @@ static struct listener_config *parse_endpoints(const struct config *config, cons
     return endpoints;
 }
 
-/* An address of each family may share a port: 0.0.0.0:9092 and [::]:9092 do not collide. */
-static bool ports_collide(const struct listener_config *a, const struct listener_config *b)
+static bool is_v6(const char *host)
 {
-    if (a->port != b->port || a->port == 0)
-        return false;
-    bool a_is_v6 = strchr(a->host, ':') != NULL, b_is_v6 = strchr(b->host, ':') != NULL;
-    bool a_is_v4 = !a_is_v6 && a->host[strspn(a->host, "0123456789.")] == 0 && a->host[0];
-    bool b_is_v4 = !b_is_v6 && b->host[strspn(b->host, "0123456789.")] == 0 && b->host[0];
-    return !((a_is_v4 && b_is_v6) || (a_is_v6 && b_is_v4));
+    return strchr(host, ':') != NULL;
+}
+
+static bool is_v4(const char *host)
+{
+    return host[0] && !host[strspn(host, "0123456789.")];
+}
+
+/* An address of each family may share a port: 0.0.0.0:9092 and [::]:9092 do not collide. */
+static void check_port(const struct config *config, const struct listener_config *a,
+                       const struct listener_config *b, struct config_problems *problems)
+{
+    const char *text = text_of(config, "listeners");
+    bool are_addresses = (is_v4(a->host) || is_v6(a->host)) && (is_v4(b->host) || is_v6(b->host));
+    if (a->port != b->port || a->port == 0 || (are_addresses && is_v4(a->host) != is_v4(b->host)))
+        return;
+    if (are_addresses)
+        config_problem_error(
+            problems, "listeners",
+            "requirement failed: If you have two listeners on the same port then "
+            "one needs to be IPv4 and the other IPv6, listeners: %s, port: %" PRId32,
+            text, a->port);
+    else
+        config_problem_error(problems, "listeners",
+                             "requirement failed: Each listener must have a different port, "
+                             "listeners: %s",
+                             text);
 }
 
 static void check_ports(const struct config *config, struct config_problems *problems)
@@ -187,12 +210,8 @@ static void check_ports(const struct config *config, struct config_problems *pro
         if (listener->port < 0)
             config_problem_error(problems, "listeners", "the port of listener %s is negative",
                                  listener->name);
-        for (int32_t j = 0; j < i; j++) {
-            if (ports_collide(&config->listeners[j], listener))
-                config_problem_error(problems, "listeners",
-                                     "Each listener must have a different port, listeners: %s",
-                                     text_of(config, "listeners"));
-        }
+        for (int32_t j = 0; j < i; j++)
+            check_port(config, &config->listeners[j], listener, problems);
     }
 }
 
@@ -220,6 +239,14 @@ static struct listener_config *find(struct listener_config *listeners, int32_t c
     return NULL;
 }
 
+/* The listener's, or that of a protocol, whose name is the listener's then. */
+static const char *inter_broker_name(const struct config *config)
+{
+    const char *name = given(config, "inter.broker.listener.name");
+    return trimmed(config->inside->arena,
+                   name ? name : text_of(config, "security.inter.broker.protocol"));
+}
+
 static void advertise(const struct config *config, struct listener_config *listener,
                       const char *host, int32_t port)
 {
@@ -228,62 +255,88 @@ static void advertise(const struct config *config, struct listener_config *liste
     listener->advertised_port = port;
 }
 
+static const char *names_of(struct arena *arena, const struct listener_config *endpoints,
+                            int32_t count)
+{
+    const char *names = "";
+    for (int32_t i = 0; i < count; i++)
+        names = arena_printf(arena, "%s%s%s", names, i ? "," : "", endpoints[i].name);
+    return names;
+}
+
+/* What is advertised must be listened on, and the brokers' listener be among it; said in the order
+ * of KafkaConfig. */
+static void check_advertised(const struct config *config, const struct listener_config *endpoints,
+                             int32_t endpoints_count, const struct protocol_map *map,
+                             struct config_problems *problems)
+{
+    struct arena *arena = config->inside->arena;
+    const char *inter_broker = inter_broker_name(config);
+    enum security_protocol protocol;
+    if (!protocol_of(map, upper(arena, inter_broker, strlen(inter_broker)), &protocol))
+        config_problem_error(problems, "inter.broker.listener.name",
+                             "Listener with name %s defined in inter.broker.listener.name not "
+                             "found in listener.security.protocol.map.",
+                             inter_broker);
+    const char *names = names_of(arena, endpoints, endpoints_count);
+    if (!find((struct listener_config *)endpoints, endpoints_count, inter_broker_name(config)))
+        config_problem_error(problems, "inter.broker.listener.name",
+                             "requirement failed: inter.broker.listener.name must be a listener "
+                             "name defined in advertised.listeners. The valid options based on "
+                             "currently configured listeners are %s",
+                             names);
+    for (int32_t i = 0; i < endpoints_count; i++) {
+        if (config_listener(config, endpoints[i].name))
+            continue;
+        config_problem_error(problems, "advertised.listeners",
+                             "requirement failed: advertised.listeners listener names must be "
+                             "equal to or a subset of the ones defined in listeners. Found %s. The "
+                             "valid options based on the current configuration are %s",
+                             names, names_of(arena, config->listeners, config->listeners_count));
+        return;
+    }
+}
+
 static void read_advertised(const struct config *config, struct listener_config *listeners,
                             int32_t count, const struct protocol_map *map,
                             struct config_problems *problems)
 {
     const char *key = "advertised.listeners";
     const char *text = given(config, key);
-    if (!text || !trimmed(config->inside->arena, text)[0]) {
+    struct listener_config *endpoints = listeners;
+    int32_t endpoints_count = count;
+    if (text)
+        endpoints = parse_endpoints(config, key, map, &endpoints_count, problems);
+    else
         key = "listeners";
-        for (int32_t i = 0; i < count; i++)
-            advertise(config, &listeners[i], listeners[i].host, listeners[i].port);
-    } else {
-        int32_t endpoints_count;
-        struct listener_config *endpoints =
-            parse_endpoints(config, key, map, &endpoints_count, problems);
-        for (int32_t i = 0; i < endpoints_count; i++) {
-            struct listener_config *listener = find(listeners, count, endpoints[i].name);
-            if (listener)
-                advertise(config, listener, endpoints[i].host, endpoints[i].port);
-            else
-                config_problem_error(problems, key,
-                                     "advertised.listeners listener names must be equal to or a "
-                                     "subset of the ones defined in listeners. Found %s, listeners "
-                                     "has %s",
-                                     endpoints[i].name, text_of(config, "listeners"));
-        }
+    if (endpoints_count == 0 && problems->errors == 0)
+        config_problem_error(
+            problems, key,
+            "requirement failed: There must be at least one broker advertised listener.");
+    for (int32_t i = 0; i < endpoints_count; i++) {
+        struct listener_config *listener = find(listeners, count, endpoints[i].name);
+        if (listener)
+            advertise(config, listener, endpoints[i].host, endpoints[i].port);
     }
+    if (problems->errors == 0)
+        check_advertised(config, endpoints, endpoints_count, map, problems);
     for (int32_t i = 0; i < count; i++) {
         if (listeners[i].is_advertised && strcmp(listeners[i].advertised_host, "0.0.0.0") == 0)
             config_problem_error(problems, key,
-                                 "advertised.listeners cannot use the nonroutable meta-address "
-                                 "0.0.0.0. Use a routable IP address.");
+                                 "requirement failed: advertised.listeners cannot use the "
+                                 "nonroutable meta-address 0.0.0.0. Use a routable IP address.");
     }
 }
 
 static void pick_inter_broker(struct config *config, struct listener_config *listeners,
                               int32_t count, struct config_problems *problems)
 {
-    struct arena *arena = config->inside->arena;
     const char *key = "inter.broker.listener.name", *name = given(config, key);
     if (name && given(config, "security.inter.broker.protocol"))
         config_problem_error(problems, key,
                              "Only one of inter.broker.listener.name and "
                              "security.inter.broker.protocol should be set.");
-    if (!name)
-        name = text_of(config, "security.inter.broker.protocol");
-    name = trimmed(arena, name);
-    struct listener_config *listener = find(listeners, count, name);
-    if (!listener || !listener->is_advertised)
-        config_problem_error(problems, key,
-                             "inter.broker.listener.name must be a listener name defined in "
-                             "advertised.listeners: %s is not among %s",
-                             name,
-                             given(config, "advertised.listeners")
-                                 ? given(config, "advertised.listeners")
-                                 : text_of(config, "listeners"));
-    config->inter_broker_listener = listener;
+    config->inter_broker_listener = find(listeners, count, inter_broker_name(config));
 }
 
 static void pick_control_plane(struct config *config, struct listener_config *listeners,
@@ -306,6 +359,47 @@ static void pick_control_plane(struct config *config, struct listener_config *li
                              name);
 }
 
+const char *config_listener_text(const struct config *config, const char *listener,
+                                 const char *setting)
+{
+    struct buf name = {0};
+    buf_printf(&name, "listener.name.%s.%s", listener, setting);
+    buf_put_u8(&name, 0);
+    for (char *c = (char *)name.data + strlen("listener.name."); *c && *c != '.'; c++)
+        *c = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
+    const char *text = given(config, (const char *)name.data);
+    buf_done(&name);
+    return text;
+}
+
+/* A number of the listener's own, else the broker's (AbstractConfig.valuesWithPrefixOverride). */
+static int32_t number_for(const struct config *config, const char *listener, const char *setting,
+                          int32_t of_broker, struct config_problems *problems)
+{
+    const char *text = config_listener_text(config, listener, setting);
+    const struct config_key *key = config_key_find(setting);
+    struct config_value value = {0};
+    if (!text)
+        return of_broker;
+    if (config_value_parse(key, text, config->inside->arena, &value)) {
+        config_problem_error(problems, NULL, "%s", err_sentence(ERR_INVALID_CONFIG));
+        return of_broker;
+    }
+    return (int32_t)value.number;
+}
+
+static void read_limits(const struct config *config, struct listener_config *listener,
+                        struct config_problems *problems)
+{
+    listener->max_connections =
+        number_for(config, listener->name, "max.connections", config->max_connections, problems);
+    listener->max_connection_creation_rate =
+        number_for(config, listener->name, "max.connection.creation.rate",
+                   config->max_connection_creation_rate, problems);
+    number_for(config, listener->name, "num.network.threads", config->num_network_threads,
+               problems); /* checked; all listeners share the threads */
+}
+
 void config_read_listeners(struct config *config, struct config_problems *problems)
 {
     int32_t count;
@@ -314,14 +408,19 @@ void config_read_listeners(struct config *config, struct config_problems *proble
         parse_endpoints(config, "listeners", &map, &count, problems);
     config->listeners = listeners;
     config->listeners_count = count;
-    if (count == 0) {
-        config_problem_error(problems, "listeners", "listeners names no listener");
+    if (count == 0 && problems->errors == 0)
+        config_problem_error(
+            problems, "listeners",
+            "requirement failed: There must be at least one broker advertised listener.");
+    if (count == 0)
         return;
-    }
+    config_refuse_listeners(config, problems);
     check_ports(config, problems);
     read_advertised(config, listeners, count, &map, problems);
     pick_inter_broker(config, listeners, count, problems);
     pick_control_plane(config, listeners, count, problems);
+    for (int32_t i = 0; i < count; i++)
+        read_limits(config, &listeners[i], problems);
 }
 
 const struct listener_config *config_listener(const struct config *config, const char *name)

@@ -89,7 +89,7 @@ struct batch_place {
 struct log_host {
     struct file_cache *files;
     struct clock *clock;
-    int64_t producer_id_expiration_ms;
+    _Atomic int64_t producer_id_expiration_ms; /* may change while running */
     int32_t writeback_bytes; /* log.writeback.bytes: where dirty pages are many, write-back begins
                                 at each */
     void *context;

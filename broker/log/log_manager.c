@@ -189,6 +189,11 @@ enum err log_manager_open(const struct log_manager_options *options, struct log_
 }
 
 /* Both pools: whoever still queues work then runs it itself. */
+void log_manager_set_producer_id_expiration(struct log_manager *manager, int64_t expiration_ms)
+{
+    atomic_store(&manager->host.producer_id_expiration_ms, expiration_ms);
+}
+
 static void stop_workers(struct log_manager *manager)
 {
     log_workers_stop(TAKE(manager->workers));

@@ -49,6 +49,9 @@ MUST_USE enum err log_manager_claim(struct log_manager *manager, int32_t broker_
  * start the periodic work. */
 MUST_USE enum err log_manager_start(struct log_manager *manager);
 
+/* producer.id.expiration.ms from now on. Threads: any. */
+void log_manager_set_producer_id_expiration(struct log_manager *manager, int64_t expiration_ms);
+
 /* Flush, checkpoint, write the clean-shutdown marks, stop the workers. */
 void log_manager_stop(struct log_manager *manager, int64_t broker_epoch);
 

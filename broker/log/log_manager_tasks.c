@@ -197,7 +197,7 @@ static void expire_one(void *context, struct log *log)
     lock_acquire(&log->lock);
     lock_acquire(&log->view);
     producer_state_expire(&log->producers, clock_wall_ms(manager->options.clock),
-                          manager->options.producer_id_expiration_ms);
+                          manager->host.producer_id_expiration_ms);
     lock_release(&log->view);
     lock_release(&log->lock);
 }

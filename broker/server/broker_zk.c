@@ -20,7 +20,7 @@ static struct znode_broker describe_broker(struct server *server, struct arena *
         if (!listener->is_advertised)
             continue;
         int32_t port = listener->advertised_port ? listener->advertised_port
-                                                 : network_port(server->network, (size_t)i);
+                                                 : network_port_of(server->network, listener->name);
         broker.endpoints[broker.endpoint_count++] =
             (struct znode_endpoint){.listener = slice_str(listener->name),
                                     .host = slice_str(listener->advertised_host),
@@ -144,6 +144,15 @@ void broker_zk_stop(struct server *server)
 {
     registration_free(server->registration);
     server->registration = NULL;
+}
+
+void broker_zk_addresses_changed(struct server *server)
+{
+    struct arena *arena = arena_new();
+    struct znode_broker broker = describe_broker(server, arena);
+    if (server->registration)
+        registration_update(server->registration, &broker);
+    arena_free(arena);
 }
 
 /* --- a failed log directory --- */

@@ -13,6 +13,8 @@ void broker_zk_start(struct server *server);
 /* The control thread has ended. */
 void broker_zk_stop(struct server *server);
 
+/* Thread: control. The addresses told to clients are others now: write the broker's node anew. */
+void broker_zk_addresses_changed(struct server *server);
 /* Thread: control. */
 void broker_zk_tell_dir_failed(struct server *server);
 /* A topic's settings have changed: its logs and partitions take them over. context: the server. */

@@ -36,11 +36,55 @@ const struct config_effect_row config_effect_rows[] = {
     {"message.max.bytes", EFFECT_LOGS},
     {"min.insync.replicas", EFFECT_LOGS},
     {"unclean.leader.election.enable", EFFECT_LOGS | EFFECT_CONTROLLER},
+    {"listeners", EFFECT_NETWORK | EFFECT_ADDRESSES},
+    {"advertised.listeners", EFFECT_ADDRESSES},
+    {"listener.security.protocol.map", EFFECT_NETWORK | EFFECT_ADDRESSES},
+    {"max.connections", EFFECT_NETWORK},
+    {"max.connections.per.ip", EFFECT_NETWORK},
+    {"max.connections.per.ip.overrides", EFFECT_NETWORK},
+    {"max.connection.creation.rate", EFFECT_NETWORK},
+    {"num.network.threads", EFFECT_NETWORK},
+    {"producer.id.expiration.ms", EFFECT_PRODUCERS},
+    {"num.replica.fetchers", EFFECT_AT_START},
+    {"background.threads", EFFECT_STORED},
+    {"num.io.threads", EFFECT_STORED},
+    {"num.recovery.threads.per.data.dir", EFFECT_STORED},
+    {"log.cleaner.backoff.ms", EFFECT_STORED},
+    {"log.cleaner.dedupe.buffer.size", EFFECT_STORED},
+    {"log.cleaner.io.buffer.load.factor", EFFECT_STORED},
+    {"log.cleaner.io.buffer.size", EFFECT_STORED},
+    {"log.cleaner.io.max.bytes.per.second", EFFECT_STORED},
+    {"log.cleaner.threads", EFFECT_STORED},
+    {"log.local.retention.bytes", EFFECT_STORED},
+    {"log.local.retention.ms", EFFECT_STORED},
+    {"remote.fetch.max.wait.ms", EFFECT_STORED},
+    {"remote.log.index.file.cache.total.size.bytes", EFFECT_STORED},
+    {"remote.log.manager.copy.max.bytes.per.second", EFFECT_STORED},
+    {"remote.log.manager.fetch.max.bytes.per.second", EFFECT_STORED},
+    {"metric.reporters", EFFECT_STORED}, /* only the empty list is taken */
+    {"transaction.partition.verification.enable", EFFECT_STORED},
     {"leader.replication.throttled.rate", EFFECT_STORED},
     {"follower.replication.throttled.rate", EFFECT_STORED},
     {"replica.alter.log.dirs.io.max.bytes.per.second", EFFECT_STORED},
 };
 const int config_effect_rows_count = ARRAY_SIZE(config_effect_rows);
+
+static bool has_listener_as(const struct config *config, const struct listener_config *wanted)
+{
+    const struct listener_config *found = config_listener(config, wanted->name);
+    return found && found->max_connections == wanted->max_connections &&
+           found->max_connection_creation_rate == wanted->max_connection_creation_rate;
+}
+
+/* "listener.name.<l>.max.connections" and the like, which have no row. */
+static int effects_of_listeners(const struct config *old_config, const struct config *new_config)
+{
+    for (int32_t i = 0; i < new_config->listeners_count; i++) {
+        if (!has_listener_as(old_config, &new_config->listeners[i]))
+            return EFFECT_NETWORK;
+    }
+    return 0;
+}
 
 int config_effects_between(const struct config *old_config, const struct config *new_config)
 {
@@ -50,19 +94,33 @@ int config_effects_between(const struct config *old_config, const struct config 
         if (config_key_differs(config_key_find(row->name), old_config, new_config))
             effects |= row->effects;
     }
-    return effects;
+    return effects | effects_of_listeners(old_config, new_config);
 }
 
 /* An operator who set a rate must not believe that it holds. */
-static void say_stored(const struct config *old_config, const struct config *new_config)
+static void say_where_nothing_follows(const struct config *old_config,
+                                      const struct config *new_config)
 {
     for (int i = 0; i < config_effect_rows_count; i++) {
         const struct config_effect_row *row = &config_effect_rows[i];
-        if ((row->effects & EFFECT_STORED) &&
-            config_key_differs(config_key_find(row->name), old_config, new_config))
+        if (!(row->effects & (EFFECT_STORED | EFFECT_AT_START)) ||
+            !config_key_differs(config_key_find(row->name), old_config, new_config))
+            continue;
+        if (row->effects & EFFECT_STORED)
             trace_warn("a dynamic setting is stored and has no effect on this broker name=%s",
                        row->name);
+        else
+            trace_warn("a dynamic setting is stored and holds from the next start on name=%s",
+                       row->name);
     }
+}
+
+/* A listener that cannot be opened leaves the others as they are, as with a JVM broker. */
+static void change_network(struct server *server, const struct config *config)
+{
+    enum err e = server_update_network(server, config);
+    if (e)
+        trace_error("a listener is not open: %s", err_sentence(e));
 }
 
 void config_effects_apply(struct server *server, const struct config *old_config,
@@ -73,6 +131,12 @@ void config_effects_apply(struct server *server, const struct config *old_config
         broker_zk_apply_to_logs(server, NULL);
     if (effects & EFFECT_CONTROLLER)
         controller_join_update(server);
-    if (effects & EFFECT_STORED)
-        say_stored(old_config, new_config);
+    if (effects & EFFECT_PRODUCERS)
+        log_manager_set_producer_id_expiration(server->broker.log_manager,
+                                               new_config->producer_id_expiration_ms);
+    if (effects & EFFECT_NETWORK)
+        change_network(server, new_config);
+    if (effects & EFFECT_ADDRESSES)
+        broker_zk_addresses_changed(server); /* once the ports of new listeners are known */
+    say_where_nothing_follows(old_config, new_config);
 }

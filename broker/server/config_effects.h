@@ -13,6 +13,10 @@ enum config_effect {
     EFFECT_CONTROLLER = 2, /* the controller is told */
     EFFECT_STORED = 4,     /* kept for Kafka's tools and for JVM brokers; said aloud to have no
                               effect here */
+    EFFECT_NETWORK = 8,    /* listeners, limits on connections and threads */
+    EFFECT_ADDRESSES = 16, /* the broker registers anew */
+    EFFECT_PRODUCERS = 32, /* how long producers are remembered */
+    EFFECT_AT_START = 64,  /* holds from the next start on, which is said aloud */
 };
 
 struct config_effect_row {

@@ -306,7 +306,7 @@ static void start_thread(struct fetcher_thread *thread, struct server *server, i
 struct fetcher_threads *fetcher_threads_start(struct server *server)
 {
     struct fetcher_threads *threads = mem_new(struct fetcher_threads);
-    threads->count = server->config->num_replica_fetchers;
+    threads->count = config_now(server->live)->num_replica_fetchers;
     threads->items = mem_new_array(struct fetcher_thread, (size_t)threads->count);
     for (int32_t i = 0; i < threads->count; i++)
         start_thread(&threads->items[i], server, i);

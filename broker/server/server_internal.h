@@ -62,6 +62,10 @@ struct server {
 /* End the broker with this sentence. Threads: any; the first counts. */
 void server_fail(struct server *server, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* Follow changed listeners, limits on connections and numbers of threads. Thread: control.
+ * Errors: as network_update(). */
+MUST_USE enum err server_update_network(struct server *server, const struct config *config);
+
 /* cluster.c: the functions that handlers reach the cluster by. */
 void server_join_cluster(struct server *server);
 /* Leave in order: the controller moves our leaders away. Blocks, at most the configured retries. */

@@ -282,36 +282,48 @@ static void to_worker(void *context, struct request *request)
     log_manager_run(server->broker.log_manager, run_request, request);
 }
 
-static enum err bind_network(struct server *server)
+/* What may change while the network runs. The two arrays are the caller's to free. */
+static void fill_changing(const struct config *c, struct network_options *ret)
 {
-    const struct config *c = server->config;
-    struct network_options options;
-    network_options_init(&options);
     struct listener_options *listeners =
         mem_new_array(struct listener_options, (size_t)c->listeners_count);
     for (int32_t i = 0; i < c->listeners_count; i++)
-        listeners[i] = (struct listener_options){.name = c->listeners[i].name,
-                                                 .host = c->listeners[i].host,
-                                                 .port = (uint16_t)c->listeners[i].port,
-                                                 .is_inter_broker =
-                                                     &c->listeners[i] == c->inter_broker_listener,
-                                                 .max_connections = INT32_MAX,
-                                                 .max_creation_rate = INT32_MAX};
+        listeners[i] = (struct listener_options){
+            .name = c->listeners[i].name,
+            .host = c->listeners[i].host,
+            .port = (uint16_t)c->listeners[i].port,
+            .is_inter_broker = &c->listeners[i] == c->inter_broker_listener,
+            .max_connections = c->listeners[i].max_connections,
+            .max_creation_rate = c->listeners[i].max_connection_creation_rate};
     struct ip_limit *limits =
         mem_new_array(struct ip_limit, (size_t)c->max_connections_per_ip_overrides_count + 1);
     for (int32_t i = 0; i < c->max_connections_per_ip_overrides_count; i++)
         limits[i] = (struct ip_limit){c->max_connections_per_ip_overrides[i].host,
                                       c->max_connections_per_ip_overrides[i].max_connections};
-    options.listeners = listeners;
-    options.listeners_count = (size_t)c->listeners_count;
-    options.threads_count = c->num_network_threads;
+    ret->listeners = listeners;
+    ret->listeners_count = (size_t)c->listeners_count;
+    ret->threads_count = c->num_network_threads;
+    ret->max_connections = c->max_connections;
+    ret->max_connections_per_ip = c->max_connections_per_ip;
+    ret->max_creation_rate = c->max_connection_creation_rate;
+    ret->ip_limits = limits;
+    ret->ip_limits_count = (size_t)c->max_connections_per_ip_overrides_count;
+}
+
+static void free_changing(struct network_options *options)
+{
+    free((struct listener_options *)options->listeners);
+    free((struct ip_limit *)options->ip_limits);
+}
+
+static enum err bind_network(struct server *server)
+{
+    const struct config *c = config_now(server->live);
+    struct network_options options;
+    network_options_init(&options);
+    fill_changing(c, &options);
     options.request_max_bytes = c->socket_request_max_bytes;
     options.unfinished_max_bytes = c->stoker_unfinished_requests_max_bytes;
-    options.max_connections = c->max_connections;
-    options.max_connections_per_ip = c->max_connections_per_ip;
-    options.max_creation_rate = c->max_connection_creation_rate;
-    options.ip_limits = limits;
-    options.ip_limits_count = (size_t)c->max_connections_per_ip_overrides_count;
     options.idle_max_ms = c->connections_max_idle_ms;
     options.send_buffer_bytes = c->socket_send_buffer_bytes;
     options.receive_buffer_bytes = c->socket_receive_buffer_bytes;
@@ -322,8 +334,17 @@ static enum err bind_network(struct server *server)
     options.to_worker = to_worker;
     options.context = server;
     enum err e = network_start(&options, &server->network);
-    free(listeners);
-    free(limits);
+    free_changing(&options);
+    return e;
+}
+
+enum err server_update_network(struct server *server, const struct config *config)
+{
+    struct network_options options;
+    network_options_init(&options);
+    fill_changing(config, &options);
+    enum err e = network_update(server->network, &options);
+    free_changing(&options);
     return e;
 }
 

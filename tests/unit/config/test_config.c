@@ -18,7 +18,8 @@
 #include "broker/config/topic_config.h"
 #include "tests/unit/config/jvm_settings.h"
 
-#define LEAST "zookeeper.connect=127.0.0.1:2181\nlisteners=PLAINTEXT://127.0.0.1:9092\n"
+#define LISTENER "PLAINTEXT://127.0.0.1:9092"
+#define LEAST    "zookeeper.connect=127.0.0.1:2181\nlisteners=" LISTENER "\n"
 
 static struct config *parse(const char *more)
 {
@@ -303,8 +304,22 @@ static void test_listeners_are_parsed_and_checked(void **state)
     assert_refused("listeners=HOME://:9092", "No security protocol defined for listener HOME");
     assert_refused("listeners=nonsense", "Unable to parse nonsense");
     assert_refused("listeners=PLAINTEXT://0.0.0.0:9092", "nonroutable meta-address 0.0.0.0");
-    assert_refused("advertised.listeners=SSL://a:1", "equal to or a subset");
-    assert_refused("inter.broker.listener.name=OTHER", "OTHER is not among");
+    assert_refused("advertised.listeners=PLAINTEXT://b:1,SSL://a:1",
+                   "equal to or a subset of the ones defined in listeners. Found PLAINTEXT,SSL. "
+                   "The valid options based on the current configuration are PLAINTEXT");
+    assert_refused("advertised.listeners=SSL://a:1",
+                   "inter.broker.listener.name must be a listener name defined in "
+                   "advertised.listeners. The valid options based on currently configured "
+                   "listeners are SSL");
+    assert_refused("advertised.listeners=", "There must be at least one broker advertised");
+    assert_refused("listeners=PLAINTEXT://1.2.3.4:9092,A://1.2.3.5:9092\n"
+                   "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,A:PLAINTEXT",
+                   "one needs to be IPv4 and the other IPv6");
+    assert_refused("inter.broker.listener.name=OTHER",
+                   "Listener with name OTHER defined in inter.broker.listener.name not found in "
+                   "listener.security.protocol.map.");
+    assert_refused("listener.name.plaintext.max.connections=x",
+                   "Invalid value x for configuration max.connections: Not a number of type INT");
     assert_refused("inter.broker.listener.name=PLAINTEXT\nsecurity.inter.broker.protocol=PLAINTEXT",
                    "Only one of");
     assert_refused("control.plane.listener.name=PLAINTEXT", "different value");
@@ -604,6 +619,68 @@ static void test_dynamic_changes_are_judged_as_by_a_jvm_broker(void **state)
     assert_broker_refused(TARGET_BROKER, "log.retention.ms", "1", NULL);
 }
 
+static void test_listeners_and_limits_are_changed_as_by_a_jvm_broker(void **state)
+{
+    (void)state;
+    static const char *const cases[][3] = {
+        {"max.connections", "5", NULL},
+        {"max.connections", "0", "ConfigException: Invalid max.connections 0 for configuration"},
+        {"max.connections", "-1", "Value must be at least 0"},
+        {"max.connection.creation.rate", "0", "Invalid max.connection.creation.rate 0"},
+        {"max.connections.per.ip", "0",
+         "requirement failed: max.connections.per.ip can be set to zero only if"},
+        {"max.connections.per.ip.overrides", "127.0.0.1:5", NULL},
+        {"listener.name.plaintext.max.connections", "5", NULL},
+        {"listener.name.plaintext.max.connections", "0", "Invalid max.connections 0"},
+        {"listener.name.other.max.connections", "x", "Not a number of type INT"},
+        {"listener.name.other.max.connections", "0", NULL},
+        {"listener.name.plaintext.num.network.threads", "1000", "num.network.threads=1000"},
+        {"num.network.threads", "1000", "not be greater than double the current value"},
+        {"listeners", LISTENER, NULL},
+        {"listeners", "PLAINTEXT://127.0.0.1:7", NULL},
+        {"listeners", LISTENER ",EXT://:1",
+         "Error creating broker listeners from '" LISTENER ",EXT://:1': No security protocol "
+         "defined for listener EXT"},
+        {"listeners", LISTENER ",SSL://:1", "asks for SSL"},
+        {"listeners", "", "requirement failed: There must be at least one broker advertised"},
+        {"advertised.listeners", "PLAINTEXT://elsewhere:1", NULL},
+        {"listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,EXT:PLAINTEXT", NULL},
+        {"metric.reporters", "", NULL},
+        {"metric.reporters", "a.b.C", "failed with class class kafka.server.DynamicMetricsRep"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        assert_broker_refused(TARGET_BROKER, cases[i][0], cases[i][1], cases[i][2]);
+}
+
+static void test_a_listener_that_stays_keeps_its_own_settings(void **state)
+{
+    (void)state;
+    struct config *config = parse("listener.name.plaintext.connections.max.idle.ms=5");
+    struct config_map map = {0};
+    config_map_set(&map, "advertised.listeners", "PLAINTEXT://elsewhere:1");
+    assert_int_equal(broker_config_check(config, TARGET_BROKER, &map), ERR_OK);
+    config_map_set(&map, "listener.name.plaintext.max.connections", "7");
+    assert_int_equal(broker_config_check(config, TARGET_BROKER, &map), ERR_OK);
+    config_map_set(&map, "listener.name.plaintext.connections.max.idle.ms", "6");
+    assert_int_equal(broker_config_check(config, TARGET_BROKER, &map), ERR_INVALID_REQUEST);
+    assert_non_null(strstr(err_sentence(ERR_INVALID_REQUEST),
+                           "Configs cannot be updated dynamically for existing listener "
+                           "ListenerName(PLAINTEXT), restart broker or create a new listener"));
+    config_map_done(&map);
+    config_unref(config);
+}
+
+static void test_a_listeners_limits_are_its_own_or_the_brokers(void **state)
+{
+    (void)state;
+    struct config *config = parse("max.connections=9\nlistener.name.plaintext.max.connections=4\n"
+                                  "max.connection.creation.rate=8");
+    assert_int_equal(config->listeners[0].max_connections, 4);
+    assert_int_equal(config->listeners[0].max_connection_creation_rate, 8);
+    assert_int_equal(config->max_connections, 9);
+    config_unref(config);
+}
+
 static void test_the_reference_names_every_setting(void **state)
 {
     (void)state;
@@ -646,6 +723,9 @@ int main(void)
         cmocka_unit_test(test_dynamic_settings_make_a_new_snapshot_and_bad_ones_are_left_out),
         cmocka_unit_test(test_synonyms_come_in_order_of_precedence),
         cmocka_unit_test(test_dynamic_changes_are_judged_as_by_a_jvm_broker),
+        cmocka_unit_test(test_listeners_and_limits_are_changed_as_by_a_jvm_broker),
+        cmocka_unit_test(test_a_listener_that_stays_keeps_its_own_settings),
+        cmocka_unit_test(test_a_listeners_limits_are_its_own_or_the_brokers),
         cmocka_unit_test(test_the_reference_names_every_setting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -111,6 +111,29 @@ static void test_what_topics_take_changes_with_each_of_their_settings(void **sta
     config_unref(before);
 }
 
+static int effects_of(const char *before_lines, const char *after_lines)
+{
+    struct config *before = parse(before_lines), *after = parse(after_lines);
+    int effects = config_effects_between(before, after);
+    config_unref(before);
+    config_unref(after);
+    return effects;
+}
+
+static void test_a_listeners_own_limits_reach_the_network(void **state)
+{
+    (void)state;
+    const char *limit = "listener.name.plaintext.max.connections=5";
+    assert_int_equal(effects_of("", limit), EFFECT_NETWORK);
+    assert_int_equal(effects_of(limit, ""), EFFECT_NETWORK);
+    assert_int_equal(effects_of(limit, limit), 0);
+    assert_int_equal(effects_of("", "listener.name.other.max.connections=5"), 0);
+    assert_int_equal(effects_of("", "listener.name.plaintext.max.connection.creation.rate=5"),
+                     EFFECT_NETWORK);
+    assert_int_equal(effects_of("", "listeners=PLAINTEXT://:1"), EFFECT_NETWORK | EFFECT_ADDRESSES);
+    assert_int_equal(effects_of("", "advertised.listeners=PLAINTEXT://a:1"), EFFECT_ADDRESSES);
+}
+
 static enum err change(const char *name, const char *value, const char *before_value)
 {
     struct config *config = parse("");
@@ -127,9 +150,8 @@ static enum err change(const char *name, const char *value, const char *before_v
 static void test_what_this_broker_cannot_change_while_it_runs_is_refused(void **state)
 {
     (void)state;
-    static const char *const names[] = {"listeners",           "advertised.listeners",
-                                        "num.network.threads", "background.threads",
-                                        "max.connections",     "log.cleaner.threads"};
+    static const char *const names[] = {"principal.builder.class", "ssl.cipher.suites",
+                                        "sasl.enabled.mechanisms"};
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         OWNED_MEM char *sentence =
             mem_printf("Cannot update these configs dynamically: Set(%s)", names[i]);
@@ -143,9 +165,10 @@ static void test_what_this_broker_cannot_change_while_it_runs_is_refused(void **
 static void test_what_stands_already_is_not_refused(void **state)
 {
     (void)state;
-    assert_int_equal(change("num.io.threads", "16", "16"), ERR_OK); /* a JVM broker put it there */
-    assert_int_equal(change("num.io.threads", "8", NULL), ERR_OK);  /* what is in force */
-    assert_int_equal(change("num.io.threads", "17", "16"), ERR_INVALID_REQUEST);
+    const char *name = "sasl.enabled.mechanisms";
+    assert_int_equal(change(name, "PLAIN", "PLAIN"), ERR_OK); /* a JVM broker put it there */
+    assert_int_equal(change(name, "GSSAPI", NULL), ERR_OK);   /* what is in force */
+    assert_int_equal(change(name, "OTHER", "PLAIN"), ERR_INVALID_REQUEST);
 }
 
 int main(void)
@@ -153,6 +176,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_setting_called_dynamic_has_an_effect),
         cmocka_unit_test(test_what_topics_take_changes_with_each_of_their_settings),
+        cmocka_unit_test(test_a_listeners_own_limits_reach_the_network),
         cmocka_unit_test(test_what_this_broker_cannot_change_while_it_runs_is_refused),
         cmocka_unit_test(test_what_stands_already_is_not_refused),
     };
