@@ -3,11 +3,15 @@ add_library(bench_client STATIC ${CMAKE_CURRENT_LIST_DIR}/client.c)
 target_include_directories(bench_client PUBLIC ${CMAKE_SOURCE_DIR})
 target_link_libraries(bench_client PUBLIC record base PkgConfig::RDKAFKA PkgConfig::JANSSON)
 
-foreach(name bench_produce bench_consume bench_round_trip bench_sendfile bench_await bench_requests
-        bench_end_to_end)
+foreach(name bench_produce bench_consume bench_round_trip bench_sendfile bench_write_floor bench_await
+        bench_requests bench_end_to_end)
   add_executable(${name} ${CMAKE_CURRENT_LIST_DIR}/${name}.c)
   target_link_libraries(${name} PRIVATE bench_client)
   list(APPEND BENCH_PROGRAMS ${name})
+endforeach()
+
+foreach(name bench_sendfile bench_write_floor)
+  target_sources(${name} PRIVATE ${CMAKE_CURRENT_LIST_DIR}/loopback.c)
 endforeach()
 
 foreach(pair bench_touch:base bench_idle:server bench_log_open:log bench_log_create:log bench_validate:record)

@@ -6,17 +6,15 @@
  *
  * An answer is made of pieces of at most PIECE_BYTES, each from the next file in turn, from their
  * beginnings on, and begins anew when all are spent. Prints the sender's bytes and cpu_seconds. */
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/bench/client.h"
+#include "tests/bench/loopback.h"
 
 #define REQUEST_BYTES 100
 #define HEADER_BYTES  100
@@ -27,7 +25,7 @@ struct source {
 };
 
 struct plan {
-    long answer, piece, total;
+    long answer, piece, total, got; /* bytes */
     struct source *sources;
     int count, next;
 };
@@ -87,74 +85,38 @@ static void send_answer(struct plan *plan, int socket)
     }
 }
 
-static void serve(struct plan *plan, int socket)
+static void serve(void *context, int socket)
 {
+    struct plan *plan = context;
     char request[REQUEST_BYTES];
     while (recv(socket, request, sizeof request, MSG_WAITALL) == sizeof request)
         send_answer(plan, socket);
 }
 
-/* Gives the bytes that came. */
-static long fetch(const struct plan *plan, int socket)
+static void fetch(void *context, int socket)
 {
     static const char request[REQUEST_BYTES];
+    struct plan *plan = context;
     size_t size = (size_t)plan->answer + HEADER_BYTES;
     char *room = mem_alloc(size);
-    long got = 0;
-    while (got < plan->total) {
+    for (; plan->got < plan->total; plan->got += plan->answer)
         if (send(socket, request, sizeof request, 0) != sizeof request ||
             recv(socket, room, size, MSG_WAITALL) != (ssize_t)size)
             bench_fail("the sender went away");
-        got += plan->answer;
-    }
     free(room);
-    return got;
-}
-
-/* Two connected TCP sockets on loopback: a socket pair of another kind would cost less. */
-static void connect_pair(int ret_pair[2])
-{
-    struct sockaddr_in place = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof place;
-    int listener = socket(AF_INET, SOCK_STREAM, 0);
-    ret_pair[0] = socket(AF_INET, SOCK_STREAM, 0);
-    if (bind(listener, (struct sockaddr *)&place, size) || listen(listener, 1) ||
-        getsockname(listener, (struct sockaddr *)&place, &size) ||
-        connect(ret_pair[0], (struct sockaddr *)&place, size))
-        bench_fail("loopback: %m");
-    ret_pair[1] = accept(listener, NULL, NULL);
-    close(listener);
-}
-
-static double seconds_of(const struct timeval *t)
-{
-    return (double)t->tv_sec + (double)t->tv_usec / 1e6;
 }
 
 int main(int argc, char **argv)
 {
     if (argc < 5)
         bench_fail("bench_sendfile ANSWER_BYTES PIECE_BYTES TOTAL_BYTES FILE...");
-    struct plan plan = {bench_number(argv[1]), bench_number(argv[2]), bench_number(argv[3])};
-    plan.count = argc - 4;
+    struct plan plan = {.answer = bench_number(argv[1]),
+                        .piece = bench_number(argv[2]),
+                        .total = bench_number(argv[3]),
+                        .count = argc - 4};
     open_sources(&plan, argv + 4);
-    int pair[2];
-    connect_pair(pair);
-    pid_t sender = fork();
-    if (sender == 0) {
-        close(pair[0]);
-        serve(&plan, pair[1]);
-        _exit(0);
-    }
-    close(pair[1]);
-    long got = fetch(&plan, pair[0]);
-    close(pair[0]);
-    int status;
-    struct rusage usage;
-    if (wait4(sender, &status, 0, &usage) != sender || status)
-        bench_fail("the sender failed");
-    printf("bytes=%ld cpu_seconds=%.4f\n", got,
-           seconds_of(&usage.ru_utime) + seconds_of(&usage.ru_stime));
+    double seconds = loopback_run(serve, fetch, &plan);
+    printf("bytes=%ld cpu_seconds=%.4f\n", plan.got, seconds);
     free(plan.sources);
     return 0;
 }
