@@ -41,6 +41,8 @@
            */
 #define DECODE_MAX_PER_BYTE   64 /* arena bytes that decoding may use for each byte of a frame, */
 #define DECODE_MAX_FLAT_BYTES (1 << 20) /* and besides */
+#define DECODE_FREE_BYTES                                                                          \
+    (16 << 10) /* of one request that are not counted: so many every request may need */
 
 enum connection_state { READING, WORKING, ANSWERING, THROTTLED, CLOSED };
 
@@ -93,7 +95,10 @@ struct network_request {
     struct connection *connection;
     const struct api_entry *entry;
     uint8_t *frame_memory;
-    size_t frame_charged;
+    struct slice body;    /* of the frame, behind its header */
+    size_t frame_charged; /* of the bound that unfinished requests share, with what was decoded */
+    size_t decode_tried_bytes; /* decoding waits for more room than that */
+    int64_t decode_give_up_ms; /* until then */
     struct output output;
     bool has_answer;
     char *refused_why; /* close instead of an answer */

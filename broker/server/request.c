@@ -114,15 +114,43 @@ static void answer_unknown_version(struct network_request *nr)
     connection_answer(nr->connection);
 }
 
-static enum err decode(struct network_request *nr, size_t header_bytes)
+/* What decoding makes of a frame may be many times as long as the frame, so it counts in the bound
+ * that unfinished requests share. */
+static size_t room_for_decoding(const struct network_request *nr)
+{
+    const struct network *network = nr->thread->network;
+    int64_t room = network->options.unfinished_max_bytes - counted(&network->unfinished_bytes);
+    return DECODE_FREE_BYTES + (room > 0 ? (size_t)room : 0);
+}
+
+static size_t most_decoded(const struct network_request *nr)
+{
+    return DECODE_MAX_FLAT_BYTES + nr->request.frame.size * DECODE_MAX_PER_BYTE;
+}
+
+static void charge_decoded(struct network_request *nr)
+{
+    size_t used = arena_used_bytes(nr->request.arena);
+    size_t more = used > DECODE_FREE_BYTES ? used - DECODE_FREE_BYTES : 0;
+    count(&nr->thread->network->unfinished_bytes, (int64_t)more);
+    nr->frame_charged += more;
+}
+
+/* Errors: ERR_NO_MEMORY where it needs more than `limit_bytes`. */
+static enum err decode(struct network_request *nr, size_t limit_bytes)
 {
     struct request *r = &nr->request;
-    struct slice body = slice_of(r->frame.data + header_bytes, r->frame.size - header_bytes);
     void *message = NULL;
-    arena_limit(r->arena, DECODE_MAX_FLAT_BYTES + r->frame.size * DECODE_MAX_PER_BYTE);
-    enum err e = nr->entry->decode(nr->entry, body, r->api_version, r->arena, &message);
+    nr->decode_tried_bytes = limit_bytes;
+    arena_limit(r->arena, limit_bytes);
+    enum err e = nr->entry->decode(nr->entry, nr->body, r->api_version, r->arena, &message);
     arena_limit(r->arena, 0);
     r->message = message;
+    if (!e)
+        charge_decoded(nr);
+    if (e == ERR_NO_MEMORY)
+        err_note(e, "decoding needs more than the %zu bytes that unfinished requests leave it",
+                 limit_bytes);
     return err_wrap(e, "malformed body api=%s api_version=%d", nr->entry->name, r->api_version);
 }
 
@@ -136,6 +164,58 @@ static void dispatch(struct network_request *nr)
         options->to_controller(options->context, &nr->request);
     else
         nr->entry->handle(&nr->request);
+}
+
+static void decode_again(struct network_request *nr);
+
+static void on_decode_timer(struct timer *timer)
+{
+    decode_again(list_entry(timer, struct network_request, timer));
+}
+
+static void wait_for_room(struct network_request *nr)
+{
+    count(&nr->thread->counters.memory_pauses, 1);
+    nr->timer.fire = on_decode_timer;
+    thread_timer_set(nr->thread, &nr->timer, MEMORY_RETRY_MS);
+}
+
+/* Are there others whose end would make room? */
+static bool others_hold_memory(const struct network_request *nr)
+{
+    return counted(&nr->thread->network->unfinished_bytes) > (int64_t)nr->frame_charged;
+}
+
+/* Where there is no room now the request waits, whole and not decoded, for others to end; where
+ * there are none, or for too long, it is refused. */
+static void decode_and_dispatch(struct network_request *nr)
+{
+    size_t room = room_for_decoding(nr), most = most_decoded(nr);
+    bool may_wait =
+        room < most && others_hold_memory(nr) && thread_now_ms(nr->thread) < nr->decode_give_up_ms;
+    enum err e = decode(nr, room < most ? room : most);
+    if (e == ERR_NO_MEMORY && may_wait) {
+        arena_reset(nr->request.arena);
+        wait_for_room(nr);
+    } else if (e) {
+        request_refuse(&nr->request, err_sentence(e));
+    } else {
+        nr->timer.fire = on_timer;
+        dispatch(nr);
+    }
+}
+
+/* A try costs time, so the next one waits for twice the room, or for all that others may give. */
+static void decode_again(struct network_request *nr)
+{
+    bool is_late = thread_now_ms(nr->thread) >= nr->decode_give_up_ms;
+    if (nr->connection->state == CLOSED)
+        request_answer(&nr->request, NULL);
+    else if (!is_late && others_hold_memory(nr) &&
+             room_for_decoding(nr) / 2 < nr->decode_tried_bytes)
+        wait_for_room(nr);
+    else
+        decode_and_dispatch(nr);
 }
 
 void request_begin(struct connection *conn, uint8_t *memory, size_t charged, struct slice frame)
@@ -165,11 +245,9 @@ void request_begin(struct connection *conn, uint8_t *memory, size_t charged, str
         answer_unknown_version(nr);
         return;
     }
-    e = decode(nr, header.size_bytes);
-    if (e)
-        connection_refuse(conn, err_sentence(e));
-    else
-        dispatch(nr);
+    nr->body = slice_of(frame.data + header.size_bytes, frame.size - header.size_bytes);
+    nr->decode_give_up_ms = thread_now_ms(thread) + MEMORY_STALL_MS;
+    decode_and_dispatch(nr);
 }
 
 static void take_answer(struct network_thread *thread, struct mail *mail)

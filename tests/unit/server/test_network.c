@@ -28,8 +28,12 @@ enum {
     KEY_LATER = 2,
     KEY_SILENT = 3,
     KEY_NEVER = 4,
-    KEY_THROTTLED = 5
+    KEY_THROTTLED = 5,
+    KEY_SPREADING = 6,
+    KEY_SPREADING_NEVER = 7
 };
+
+#define SPREAD 60 /* bytes decoded for each of the body */
 
 #define BIG_FILE_BYTES (8 << 20)
 
@@ -72,6 +76,15 @@ static void on_file_released(void *file)
 {
     (void)file;
     atomic_fetch_add(&files_released, 1);
+}
+
+/* Much memory for a short body, all of which is written to. */
+static enum err decode_spreading(const struct api_entry *entry, struct slice body, int16_t version,
+                                 struct arena *arena, void **ret)
+{
+    if (!arena_try(arena, body.size * SPREAD))
+        return err_note(ERR_NO_MEMORY, "too much");
+    return decode_bytes(entry, body, version, arena, ret);
 }
 
 /* The body names two sizes; "<", the first slice, "|", the second, ">". */
@@ -127,6 +140,10 @@ static const struct api_entry entries[] = {
     {KEY_NEVER, 0, 0, INT16_MAX, "Never", ON_LOOP, handle_never, decode_bytes, encode_bytes},
     {KEY_THROTTLED, 0, 0, INT16_MAX, "Throttled", ON_LOOP, handle_throttled, decode_bytes,
      encode_bytes},
+    {KEY_SPREADING, 0, 0, INT16_MAX, "Spreading", ON_LOOP, handle_echo, decode_spreading,
+     encode_bytes},
+    {KEY_SPREADING_NEVER, 0, 0, INT16_MAX, "SpreadingNever", ON_LOOP, handle_never,
+     decode_spreading, encode_bytes},
     {API_KEY_API_VERSIONS, 0, 4, 3, "ApiVersions", ON_LOOP, handle_echo, decode_bytes,
      encode_bytes},
 };
@@ -893,6 +910,48 @@ static void test_unfinished_requests_share_a_bound_and_the_rest_waits(void **sta
     stop();
 }
 
+static void test_what_is_decoded_counts_in_the_bound(void **state)
+{
+    (void)state;
+    struct network_options options;
+    network_options_init(&options);
+    options.unfinished_max_bytes = 1 << 20;
+    start(&options);
+    struct slice large = body_of(100000, 3), fitting = body_of(11000, 3);
+    int hostile = dial(), holder = dial(), waiting = dial(), small = dial();
+    send_request(hostile, KEY_SPREADING, 0, 1, large); /* 6 MB of 100 kB: refused at once */
+    expect_closed(hostile);
+    wait_until(counters_now().unfinished_bytes == 0);
+
+    send_request(holder, KEY_SPREADING_NEVER, 0, 1, fitting);
+    wait_until(atomic_load(&world.held_count) == 1);
+    assert_true(counters_now().unfinished_bytes > 11000 * (SPREAD - 2));
+    send_request(waiting, KEY_SPREADING, 0, 1, fitting); /* there is no room for two */
+    wait_until(counters_now().memory_pauses > 3);
+    send_request(small, KEY_SPREADING, 0, 1, SLICE_LITERAL("a"));
+    expect_answer(small, 1, SLICE_LITERAL("a"));
+    request_answer(world.held, &fitting);
+    expect_answer(holder, 1, fitting);
+    expect_answer(waiting, 1, fitting);
+    wait_until(counters_now().unfinished_bytes == 0);
+
+    atomic_store(&world.held_count, 0);
+    send_request(holder, KEY_SPREADING_NEVER, 0, 2, fitting);
+    wait_until(atomic_load(&world.held_count) == 1);
+    send_request(waiting, KEY_SPREADING, 0, 2, fitting);
+    int64_t pauses = counters_now().memory_pauses;
+    wait_until(counters_now().memory_pauses > pauses);
+    close(waiting); /* gone while it waits */
+    request_answer(world.held, &fitting);
+    expect_answer(holder, 2, fitting);
+    wait_until(counters_now().unfinished_bytes == 0);
+    close(holder);
+    close(small);
+    free((void *)large.data);
+    free((void *)fitting.data);
+    stop();
+}
+
 static void test_a_throttled_connection_gets_its_answer_and_then_waits(void **state)
 {
     (void)state;
@@ -996,6 +1055,7 @@ int main(void)
         cmocka_unit_test(test_a_connection_waits_until_the_broker_opens),
         cmocka_unit_test(test_idle_connections_are_closed_and_active_ones_are_not),
         cmocka_unit_test(test_unfinished_requests_share_a_bound_and_the_rest_waits),
+        cmocka_unit_test(test_what_is_decoded_counts_in_the_bound),
         cmocka_unit_test(test_a_throttled_connection_gets_its_answer_and_then_waits),
         cmocka_unit_test(test_a_request_may_be_answered_after_its_client_has_gone),
         cmocka_unit_test(test_stopping_under_load_answers_what_began_and_leaks_nothing),
