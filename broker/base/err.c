@@ -45,18 +45,21 @@ const char *err_text(enum err e)
     return rows[e].text;
 }
 
-static void end_in_dots(char *text, int length, size_t room)
+/* How many bytes there are, where `wanted` would have been. */
+static size_t end_in_dots(char *text, int wanted, size_t room)
 {
-    if (length >= (int)room)
-        memcpy(text + room - 4, "...", 4);
+    if (wanted < (int)room)
+        return (size_t)wanted;
+    memcpy(text + room - 4, "...", 4);
+    return room - 1;
 }
 
 static void note(enum err e, const char *format, va_list arguments)
 {
     /* An argument may be the sentence itself, so the new one is made aside. */
     char text[ERR_SENTENCE_MAX];
-    end_in_dots(text, vsnprintf(text, sizeof text, format, arguments), sizeof text);
-    memcpy(sentence.text, text, sizeof text);
+    int wanted = vsnprintf(text, sizeof text, format, arguments);
+    memcpy(sentence.text, text, end_in_dots(text, wanted, sizeof text) + 1);
     sentence.e = e;
 }
 
@@ -65,8 +68,10 @@ static void append_view(const char *inner)
 {
     size_t length = strlen(sentence.text);
     size_t room = sizeof sentence.text - length;
-    int wanted = snprintf(sentence.text + length, room, ": %s", inner);
-    if (wanted >= (int)room)
+    if (room > strlen("..."))
+        end_in_dots(sentence.text + length, snprintf(sentence.text + length, room, ": %s", inner),
+                    room);
+    else
         memcpy(sentence.text + sizeof sentence.text - 4, "...", 4);
 }
 

@@ -171,7 +171,9 @@ enum err {
 #undef X
 };
 
-#define ERR_SENTENCE_MAX 1024 /* bytes; longer ones end in "..." */
+/* Bytes; longer ones end in "...". As much as an answer of Kafka can hold of a string, so that a
+ * sentence that repeats a request's names is whole wherever a JVM broker's is. */
+#define ERR_SENTENCE_MAX (INT16_MAX + 1)
 
 /* The code that a client is given: Kafka's own, or for our errors the one that tells it best. */
 int16_t err_wire_code(enum err e);

@@ -154,8 +154,9 @@ static bool parse_connection_limit(struct arena *arena, const char *item,
 {
     const char *colon = strrchr(item, ':');
     int64_t count;
-    if (!colon || colon == item || !slice_to_int64(slice_str(colon + 1), &count) || count < 0 ||
-        count > INT32_MAX)
+    /* Below 0 as well, which lets nobody in: a JVM broker takes it. */
+    if (!colon || colon == item || !slice_to_int64(slice_str(colon + 1), &count) ||
+        count < INT32_MIN || count > INT32_MAX)
         return false;
     ret_limit->host = arena_strdup(arena, slice_of(item, (size_t)(colon - item)));
     ret_limit->max_connections = (int32_t)count;

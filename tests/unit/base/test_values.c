@@ -1,4 +1,5 @@
-/* Proves the small value parts: checksums, variable-length integers, identifiers, slices, errors. */
+/* Proves the small value parts: checksums, variable-length integers, identifiers, slices, errors.
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -129,6 +130,17 @@ static void test_an_errors_sentence_goes_from_wide_to_narrow(void **state)
     assert_int_equal(err_wire_code(e), 56);
 }
 
+static void test_a_sentence_is_as_long_as_an_answer_can_tell(void **state)
+{
+    (void)state;
+    char text[30000];
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = 0;
+    enum err e = err_wrap(err_note(ERR_INVALID_CONFIG, "Unknown topic config name: %s", text), "a");
+    assert_int_equal(strlen(err_sentence(e)), strlen("a: Unknown topic config name: ") + 29999);
+    assert_int_equal(ERR_SENTENCE_MAX - 1, INT16_MAX);
+}
+
 static void test_a_sentence_too_long_ends_in_dots(void **state)
 {
     (void)state;
@@ -160,6 +172,7 @@ int main(void)
         cmocka_unit_test(test_utf8_refuses_overlong_and_surrogates),
         cmocka_unit_test(test_null_and_empty_slices_differ),
         cmocka_unit_test(test_an_errors_sentence_goes_from_wide_to_narrow),
+        cmocka_unit_test(test_a_sentence_is_as_long_as_an_answer_can_tell),
         cmocka_unit_test(test_a_sentence_too_long_ends_in_dots),
         cmocka_unit_test(test_wire_codes_read_back_as_kafkas_errors),
     };
