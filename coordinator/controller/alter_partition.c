@@ -146,7 +146,7 @@ static enum err write_changes(struct alteration *all)
             continue;
         }
         struct leadership next = leadership_copy(&change->next);
-        next.zk_version = result->stat.zk_version;
+        leadership_stands(&next, result->stat.zk_version, result->stat.mzxid);
         partition_set_leadership(change->partition, &next);
         answer_state(all, change);
     }

@@ -8,6 +8,7 @@
 #include "broker/base/trace.h"
 #include "coordinator/controller/codec.h"
 #include "coordinator/controller/reassignment.h"
+#include "coordinator/zk/znode.h"
 
 struct registration {
     int32_t id;
@@ -74,6 +75,8 @@ static bool registration_read(struct controller *controller, const struct wave_r
         return false;
     }
     registration->broker_epoch = result->stat.czxid;
+    if (registration->read.intact_since == INTACT_SINCE_REGISTRATION)
+        registration->read.intact_since = registration->broker_epoch;
     return true;
 }
 
@@ -120,6 +123,7 @@ static void broker_take(struct broker_node *broker, struct registration *registr
     broker->endpoint_count = registration->read.endpoint_count;
     broker->rack = registration->read.rack;
     broker->endpoint_text = registration->read.endpoint_text;
+    broker->intact_since = registration->read.intact_since;
     registration->read = (struct broker_node){0};
 }
 

@@ -59,6 +59,7 @@ enum err codec_broker_decode(struct slice text, struct broker_node *broker)
                                          .security_protocol = znode.endpoints[i].security_protocol};
     broker->rack = slice_dup(znode.rack);
     broker->endpoint_text = endpoint_text(&znode);
+    broker->intact_since = znode.intact_since;
     return ERR_OK;
 }
 
@@ -117,7 +118,9 @@ static struct znode_partition_state state_of(const struct leadership *state)
                                           .leader_epoch = state->leader_epoch,
                                           .controller_epoch = state->controller_epoch,
                                           .isr = replicas_of(&state->isr),
-                                          .recovery_state = state->recovery_state};
+                                          .recovery_state = state->recovery_state,
+                                          .led_zxid = state->led_zxid,
+                                          .led_version = state->led_version};
 }
 
 /* A text as long as the one we would write holds nothing else. */
@@ -131,7 +134,9 @@ enum err codec_state_decode(struct slice text, struct leadership *ret_state)
     struct leadership state = {.leader = znode.leader,
                                .leader_epoch = znode.leader_epoch,
                                .controller_epoch = znode.controller_epoch,
-                               .recovery_state = znode.recovery_state};
+                               .recovery_state = znode.recovery_state,
+                               .led_zxid = znode.led_zxid,
+                               .led_version = znode.led_version};
     ids_set(&state.isr, znode.isr.ids, znode.isr.count);
     if (znode_partition_state_encode(arena, &znode).size != text.size)
         state.unknown = slice_dup(text);

@@ -10,7 +10,8 @@ struct slice codec_controller_encode(struct arena *arena, int32_t broker_id, int
 MUST_USE enum err codec_controller_decode(struct slice text, int32_t *ret_broker_id);
 MUST_USE enum err codec_controller_epoch_decode(struct slice text, int32_t *ret_epoch);
 
-/* /brokers/ids/<id>: fills endpoints, rack and endpoint_text of the node, which must be clear. */
+/* /brokers/ids/<id>: fills endpoints, rack, endpoint_text and intact_since (as it stands there) of
+ * the node, which must be clear. */
 MUST_USE enum err codec_broker_decode(struct slice text, struct broker_node *ret_broker);
 
 /* /brokers/topics/<t>. Bytes that cannot be read count as no partitions, as in Kafka. */

@@ -341,6 +341,18 @@ bool partition_replica_is_online(const struct context *context, const struct par
     return context_is_live(context, broker_id);
 }
 
+void leadership_stands(struct leadership *leadership, int32_t zk_version, int64_t zxid)
+{
+    leadership->zk_version = zk_version;
+    if (leadership->leader >= 0) {
+        leadership->led_zxid = zxid;
+        leadership->led_version = zk_version;
+    } else if (leadership->led_zxid == 0) { /* another controller has taken the leader out */
+        leadership->led_zxid = zxid;
+        leadership->led_version = zk_version - 1;
+    }
+}
+
 void partition_set_leadership(struct partition *partition, struct leadership *leadership)
 {
     leadership_done(&partition->leadership);

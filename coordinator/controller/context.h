@@ -51,6 +51,7 @@ enum replica_state {
 struct broker_node {
     int32_t id;
     int64_t broker_epoch;
+    int64_t intact_since; /* it has lost nothing since this broker epoch; 0: it does not say */
     bool registered;
     bool shutting_down;
     bool told_in_batch;                    /* the batch being built sends it an UpdateMetadata */
@@ -76,7 +77,9 @@ struct leadership {
     struct ids isr;
     int8_t recovery_state; /* 0 recovered, 1 recovering */
     int32_t controller_epoch;
-    int32_t zk_version; /* the partition epoch */
+    int32_t zk_version;  /* the partition epoch */
+    int64_t led_zxid;    /* when a state that names a leader was last written; 0: not known */
+    int32_t led_version; /* the partition epoch of that state */
     char *unknown; /* the whole text, where it has keys we do not know, to keep them; else NULL */
 };
 
@@ -169,8 +172,8 @@ void partition_assign(struct context *context, struct partition *partition,
                       const struct ids *replicas, const struct ids *adding,
                       const struct ids *removing);
 bool partition_is_reassigning(const struct partition *partition);
-/* Its topic is being deleted: nobody leads it any more. Not yet while it is reassigned: the deletion
- * waits for the reassignment, and that needs a leader to come to its end. */
+/* Its topic is being deleted: nobody leads it any more. Not yet while it is reassigned: the
+ * deletion waits for the reassignment, and that needs a leader to come to its end. */
 bool partition_is_given_up(const struct partition *partition);
 /* Replicas that the reassignment, if any, aims at, and that it started from, in `ret` (to be
  * freed). */
@@ -186,6 +189,8 @@ void partition_remove_replica(struct partition *partition, int32_t broker_id);
 bool partition_replica_is_online(const struct context *context, const struct partition *partition,
                                  int32_t broker_id);
 
+/* It stands in ZooKeeper now, under this version, since this zxid. */
+void leadership_stands(struct leadership *leadership, int32_t zk_version, int64_t zxid);
 struct leadership leadership_copy(const struct leadership *leadership);
 void leadership_done(struct leadership *leadership);
 /* Takes the memory of `leadership`. */

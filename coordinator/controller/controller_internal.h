@@ -116,7 +116,7 @@ void deletion_resume_for_topic(struct topic *topic);
 void deletion_answered(struct controller *controller, struct answers *answers);
 
 /* partition_machine.c */
-void partition_machine_start(struct controller *controller);
+MUST_USE enum err partition_machine_start(struct controller *controller);
 /* New ones get a state znode. Sends within the open batch. */
 MUST_USE enum err partitions_initialize(struct controller *controller,
                                         struct partition_list *partitions);
@@ -133,6 +133,8 @@ MUST_USE enum err partitions_refresh(struct controller *controller,
 void partition_path(const struct partition *partition, char path[static PATH_MAX_BYTES]);
 
 /* replica_machine.c */
+/* Out of the ISR, and no leader any more; their states as replicas stay. */
+MUST_USE enum err replicas_leave_isr(struct controller *controller, struct replica_list *replicas);
 MUST_USE enum err replica_machine_start(struct controller *controller);
 /* All to one state, in a batch of its own. Sorts the list. */
 MUST_USE enum err replicas_move(struct controller *controller, struct replica_list *replicas,

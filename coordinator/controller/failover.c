@@ -60,9 +60,10 @@ static enum err load(struct controller *controller)
 static enum err start_machines(struct controller *controller)
 {
     brokers_tell_all(controller);
-    partition_machine_start(controller);
+    enum err e = partition_machine_start(controller);
     bool elected;
-    enum err e = partitions_elect_waiting(controller, &elected);
+    if (!e)
+        e = partitions_elect_waiting(controller, &elected);
     return e ? e : replica_machine_start(controller);
 }
 

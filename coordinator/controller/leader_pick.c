@@ -1,6 +1,8 @@
 /* The four choices of a leader. */
 #include "coordinator/controller/leader_pick.h"
 
+#include "coordinator/controller/last_standing.h"
+
 static bool online(const struct context *context, const struct partition *partition, int32_t id)
 {
     return partition_replica_is_online(context, partition, id);
@@ -18,41 +20,72 @@ static bool shutting_down(const struct context *context, int32_t id)
     return broker && broker->shutting_down;
 }
 
-bool isr_has_online(const struct context *context, const struct partition *partition)
+bool isr_has_whole(const struct context *context, const struct partition *partition)
 {
     const struct ids *isr = &partition->leadership.isr;
     for (int32_t i = 0; i < isr->count; i++) {
-        if (online(context, partition, isr->ids[i]))
+        if (standing_is_whole(context, partition, isr->ids[i]))
             return true;
     }
     return false;
 }
 
-/* The first of `from` that is online and in sync; -1: none. */
+/* The first of `from` that is online and in sync, and has lost nothing since; -1: none. */
 static int32_t first_in_sync(const struct context *context, const struct partition *partition,
                              const struct ids *from)
 {
     for (int32_t i = 0; i < from->count; i++) {
-        if (online(context, partition, from->ids[i]) &&
-            ids_contains(&partition->leadership.isr, from->ids[i]))
+        if (standing_is_whole(context, partition, from->ids[i]))
             return from->ids[i];
     }
     return LEADER_NONE;
 }
 
-static int32_t pick_offline(const struct context *context, const struct partition *partition,
-                            bool unclean_allowed, bool *ret_unclean)
+static int32_t first_online(const struct context *context, const struct partition *partition,
+                            const struct ids *among)
 {
-    int32_t leader = first_in_sync(context, partition, &partition->replicas);
-    *ret_unclean = false;
-    for (int32_t i = 0; leader == LEADER_NONE && unclean_allowed && i < partition->replicas.count;
-         i++) {
-        if (online(context, partition, partition->replicas.ids[i])) {
-            leader = partition->replicas.ids[i];
-            *ret_unclean = true;
-        }
+    for (int32_t i = 0; i < partition->replicas.count; i++) {
+        int32_t id = partition->replicas.ids[i];
+        if (online(context, partition, id) && (!among || ids_contains(among, id)))
+            return id;
     }
-    return leader;
+    return LEADER_NONE;
+}
+
+bool leader_pick_needs_note(const struct context *context, const struct partition *partition,
+                            bool unclean_allowed)
+{
+    const struct ids *isr = &partition->leadership.isr;
+    return isr->count < partition->replicas.count && !isr_has_whole(context, partition) &&
+           (unclean_allowed || first_online(context, partition, isr) != LEADER_NONE);
+}
+
+/* Members of the ISR that have lost something lead where nobody else can be complete, as in Kafka;
+ * else the complete one, which is waited for. Somebody who may lack records is only made leader
+ * where that is allowed. */
+static void pick_offline(const struct context *context, const struct partition *partition,
+                         bool unclean_allowed, const struct znode_complete *note,
+                         struct leader_choice *choice)
+{
+    int32_t complete = LEADER_NONE;
+    choice->leader = first_in_sync(context, partition, &partition->replicas);
+    if (choice->leader != LEADER_NONE)
+        return;
+    int32_t damaged = first_online(context, partition, &partition->leadership.isr);
+    enum standing_others others = standing_others(context, partition, note, &complete);
+    if (others == OTHERS_HERE && (damaged != LEADER_NONE || unclean_allowed)) {
+        choice->leader = complete;
+        choice->from_note = true;
+        return;
+    }
+    choice->leader = damaged;
+    choice->unclean = damaged != LEADER_NONE && others == OTHERS_AWAY;
+    if (choice->leader == LEADER_NONE && unclean_allowed) {
+        choice->leader = first_online(context, partition, NULL);
+        choice->unclean = choice->leader != LEADER_NONE;
+    }
+    if (choice->unclean && !unclean_allowed)
+        choice->leader = LEADER_NONE;
 }
 
 static int32_t pick_controlled_shutdown(const struct context *context,
@@ -62,46 +95,54 @@ static int32_t pick_controlled_shutdown(const struct context *context,
         int32_t id = partition->replicas.ids[i];
         const struct replica *replica = partition_replica(partition, id);
         if (registered(context, id) && !(replica && replica->dir_offline) &&
-            !shutting_down(context, id) && ids_contains(&partition->leadership.isr, id))
+            !shutting_down(context, id) && ids_contains(&partition->leadership.isr, id) &&
+            !standing_has_lost(context, &partition->leadership, id))
             return id;
     }
     return LEADER_NONE;
 }
 
-static int32_t pick(const struct context *context, const struct partition *partition,
-                    enum election how, const struct ids *target, bool *ret_unclean)
+static void pick(const struct context *context, const struct partition *partition,
+                 enum election how, const struct ids *target, const struct znode_complete *note,
+                 struct leader_choice *choice)
 {
-    *ret_unclean = false;
+    choice->leader = LEADER_NONE;
     switch (how) {
     case ELECT_OFFLINE:
     case ELECT_OFFLINE_UNCLEAN:
-        return pick_offline(context, partition, how == ELECT_OFFLINE_UNCLEAN, ret_unclean);
+        pick_offline(context, partition, how == ELECT_OFFLINE_UNCLEAN, note, choice);
+        break;
     case ELECT_REASSIGNMENT:
-        return first_in_sync(context, partition, target);
+        choice->leader = first_in_sync(context, partition, target);
+        break;
     case ELECT_PREFERRED: {
         struct ids first = {.ids = partition->replicas.ids,
                             .count = partition->replicas.count > 0 ? 1 : 0};
-        return first_in_sync(context, partition, &first);
+        choice->leader = first_in_sync(context, partition, &first);
+        break;
     }
     case ELECT_CONTROLLED_SHUTDOWN:
-        return pick_controlled_shutdown(context, partition);
+        choice->leader = pick_controlled_shutdown(context, partition);
+        break;
     case ELECT_UNCHANGED:
-        return partition->leadership.leader;
+        choice->leader = partition->leadership.leader;
+        break;
     }
-    return LEADER_NONE;
 }
 
 static void choose_isr(const struct context *context, const struct partition *partition,
                        enum election how, struct leader_choice *choice)
 {
     const struct ids *isr = &partition->leadership.isr;
-    if (choice->unclean) {
+    if (choice->unclean || choice->from_note) {
         ids_add(&choice->isr, choice->leader);
         return;
     }
     for (int32_t i = 0; i < isr->count; i++) {
         bool offline_election = how == ELECT_OFFLINE || how == ELECT_OFFLINE_UNCLEAN;
-        if (offline_election && !online(context, partition, isr->ids[i]))
+        bool is_damaged = isr->ids[i] != choice->leader &&
+                          standing_has_lost(context, &partition->leadership, isr->ids[i]);
+        if (offline_election && (!online(context, partition, isr->ids[i]) || is_damaged))
             continue;
         if (how == ELECT_CONTROLLED_SHUTDOWN && shutting_down(context, isr->ids[i]))
             continue;
@@ -125,12 +166,13 @@ static void choose_told(const struct context *context, const struct partition *p
 }
 
 bool leader_pick(const struct context *context, const struct partition *partition,
-                 enum election how, struct leader_choice *ret_choice)
+                 enum election how, const struct znode_complete *note,
+                 struct leader_choice *ret_choice)
 {
     struct leader_choice choice = {0};
     struct ids target;
     partition_target(partition, &target);
-    choice.leader = pick(context, partition, how, &target, &choice.unclean);
+    pick(context, partition, how, &target, note, &choice);
     choice.unchanged = how == ELECT_UNCHANGED;
     bool is_decided = choice.leader != LEADER_NONE || choice.unchanged;
     if (is_decided) {

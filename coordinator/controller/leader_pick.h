@@ -1,4 +1,5 @@
-/* Who shall lead: pure functions of the assignment, the in-sync replicas and who is there. */
+/* Who shall lead: pure functions of the assignment, the in-sync replicas, who is there, and who has
+ * lost records (last_standing.h). */
 #pragma once
 
 #include "coordinator/controller/context.h"
@@ -12,17 +13,26 @@ enum election {
     ELECT_UNCHANGED,           /* the same, or still nobody, in a new leader epoch */
 };
 
+struct znode_complete;
+
 struct leader_choice {
     int32_t leader;
     struct ids isr;  /* the new one; the caller frees */
     bool unclean;    /* records may have been lost */
+    bool from_note;  /* out of the ISR, but known to have everything */
     bool unchanged;  /* ELECT_UNCHANGED: the partition is as much online as before */
     struct ids told; /* who is sent LeaderAndIsr; the caller frees */
 };
 
-/* False if nobody can lead; nothing is allocated then. */
+/* False if nobody can lead; nothing is allocated then. note: who out of the ISR has everything;
+ * NULL where nothing stands there, or it was not needed. */
 bool leader_pick(const struct context *context, const struct partition *partition,
-                 enum election how, struct leader_choice *ret_choice);
+                 enum election how, const struct znode_complete *note,
+                 struct leader_choice *ret_choice);
 
-/* Some member of the ISR is online, so an offline election need not be unclean. */
-bool isr_has_online(const struct context *context, const struct partition *partition);
+/* Some member of the ISR is online and has lost nothing, so an offline election need not be
+ * unclean. */
+bool isr_has_whole(const struct context *context, const struct partition *partition);
+/* Whether an offline election depends on the note. */
+bool leader_pick_needs_note(const struct context *context, const struct partition *partition,
+                            bool unclean_allowed);

@@ -6,6 +6,8 @@
 #include "broker/base/trace.h"
 #include "coordinator/controller/codec.h"
 #include "coordinator/controller/controller_internal.h"
+#include "coordinator/controller/last_standing.h"
+#include "coordinator/zk/znode.h"
 
 #define IBP_RECOVERY_STATE IBP_LEVEL(3, 2, 0, 0)
 
@@ -32,7 +34,7 @@ static void state_read(struct partition *partition, const struct wave_result *re
                     partition->topic->name, partition->id, err_sentence(e));
         return;
     }
-    state.zk_version = result->stat.zk_version;
+    leadership_stands(&state, result->stat.zk_version, result->stat.mzxid);
     partition_set_leadership(partition, &state);
 }
 
@@ -123,10 +125,22 @@ static enum err adopt(struct controller *controller, const struct partition_list
     return ERR_OK;
 }
 
+/* The answer to a creation tells no zxid; it came after the registrations of all members. */
+static int64_t created_after(const struct controller *controller, const struct ids *isr)
+{
+    int64_t newest = 0;
+    for (int32_t i = 0; i < isr->count; i++) {
+        const struct broker_node *broker = context_find_broker(&controller->context, isr->ids[i]);
+        if (broker && broker->broker_epoch > newest)
+            newest = broker->broker_epoch;
+    }
+    return newest;
+}
+
 static void initialized(struct controller *controller, struct partition *partition,
                         struct leadership *state)
 {
-    state->zk_version = 0;
+    leadership_stands(state, 0, created_after(controller, &state->isr));
     partition_set_leadership(partition, state);
     partition_move(&controller->context, partition, PARTITION_ONLINE);
     for (int32_t i = 0; i < partition->leadership.isr.count; i++)
@@ -173,6 +187,7 @@ struct contest {
     size_t slot; /* in the list and the errors that were given */
     struct leader_choice choice;
     struct leadership next;
+    struct znode_complete *note; /* in the wave's arena that read it; NULL: none */
     bool decided;
 };
 
@@ -189,7 +204,7 @@ static enum err ask_unclean(struct controller *controller, const struct contest 
     for (size_t i = 0; i < count; i++) {
         struct topic *topic = contests[i].partition->topic;
         struct slice name = slice_str(topic->name);
-        if (contests[i].decided || isr_has_online(&controller->context, contests[i].partition) ||
+        if (contests[i].decided || isr_has_whole(&controller->context, contests[i].partition) ||
             map_get(answers, name))
             continue;
         char path[PATH_MAX_BYTES];
@@ -214,6 +229,52 @@ static enum err ask_unclean(struct controller *controller, const struct contest 
     return e;
 }
 
+static bool may_be_unclean(const struct partition *partition, enum election how,
+                           const struct map *unclean)
+{
+    return how == ELECT_OFFLINE_UNCLEAN ||
+           (how == ELECT_OFFLINE &&
+            map_get(unclean, slice_str(partition->topic->name)) == &unclean_yes);
+}
+
+static struct znode_complete *note_of(struct wave *wave, const struct wave_result *result)
+{
+    if (result->error)
+        return NULL;
+    struct znode_complete *note = arena_new_array(wave_arena(wave), struct znode_complete, 1);
+    enum err e = znode_complete_decode(wave_arena(wave), result->data, note);
+    if (e)
+        trace_warn("a leader's note is not read: %s", err_sentence(e));
+    return e ? NULL : note;
+}
+
+/* Who out of the ISR has everything: read only where the choice depends on it. */
+static enum err ask_notes(struct controller *controller, struct wave *wave,
+                          struct contest *contests, size_t count, enum election how,
+                          const struct map *unclean)
+{
+    OWNED_MEM size_t *asked = mem_new_array(size_t, count + 1);
+    size_t asked_count = 0;
+    bool is_offline = how == ELECT_OFFLINE || how == ELECT_OFFLINE_UNCLEAN;
+    for (size_t i = 0; i < count; i++) {
+        const struct partition *partition = contests[i].partition;
+        contests[i].note = NULL;
+        if (contests[i].decided || !is_offline ||
+            !leader_pick_needs_note(&controller->context, partition,
+                                    may_be_unclean(partition, how, unclean)))
+            continue;
+        wave_get(
+            wave,
+            znode_complete_path(wave_arena(wave), slice_str(partition->topic->name), partition->id),
+            false);
+        asked[asked_count++] = i;
+    }
+    enum err e = wave_run(wave);
+    for (size_t i = 0; !e && i < asked_count; i++)
+        contests[asked[i]].note = note_of(wave, wave_result(wave, i));
+    return e;
+}
+
 static void decide(struct controller *controller, struct contest *contest, enum election how,
                    const struct map *unclean, enum err *ret_errors)
 {
@@ -221,15 +282,15 @@ static void decide(struct controller *controller, struct contest *contest, enum 
     const struct leadership *now = &partition->leadership;
     enum err failure = how == ELECT_PREFERRED ? ERR_PREFERRED_LEADER_NOT_AVAILABLE
                                               : ERR_ELIGIBLE_LEADERS_NOT_AVAILABLE;
-    if (how == ELECT_OFFLINE && map_get(unclean, slice_str(partition->topic->name)) == &unclean_yes)
+    if (may_be_unclean(partition, how, unclean))
         how = ELECT_OFFLINE_UNCLEAN;
     contest->decided = true;
     if (now->controller_epoch > controller->epoch)
         failure = ERR_CONTROLLER_FENCED;
     if (now->controller_epoch > controller->epoch ||
-        !leader_pick(&controller->context, partition, how, &contest->choice)) {
-        trace_debug("no leader found topic=%s partition=%" PRId32, partition->topic->name,
-                    partition->id);
+        !leader_pick(&controller->context, partition, how, contest->note, &contest->choice)) {
+        trace_debug("no leader found topic=%s partition=%" PRId32 "%s", partition->topic->name,
+                    partition->id, contest->note ? ", a complete replica is waited for" : "");
         if (ret_errors)
             ret_errors[contest->slot] = failure;
         return;
@@ -251,13 +312,18 @@ static void contest_release(struct contest *contest)
     leadership_done(&contest->next);
 }
 
-static void elected(struct controller *controller, struct contest *contest, int32_t zk_version)
+static void elected(struct controller *controller, struct contest *contest,
+                    const struct zk_stat *stat)
 {
     struct partition *partition = contest->partition;
-    contest->next.zk_version = zk_version;
+    leadership_stands(&contest->next, stat->zk_version, stat->mzxid);
     if (contest->choice.unclean)
         trace_warn("unclean leader elected, records may be lost topic=%s partition=%" PRId32
                    " leader=%" PRId32,
+                   partition->topic->name, partition->id, contest->choice.leader);
+    if (contest->choice.from_note)
+        trace_warn("the last in-sync replica stopped uncleanly, a complete one leads topic=%s "
+                   "partition=%" PRId32 " leader=%" PRId32,
                    partition->topic->name, partition->id, contest->choice.leader);
     partition_set_leadership(partition, &contest->next);
     if (!contest->choice.unchanged)
@@ -273,8 +339,11 @@ static enum err election_round(struct controller *controller, struct contest *co
                                struct partition_list *again)
 {
     struct map unclean = {0};
-    enum err e = how == ELECT_OFFLINE ? ask_unclean(controller, contests, count, &unclean) : ERR_OK;
+    OWNED(wave) struct wave *notes = wave_new(controller);
     OWNED(wave) struct wave *wave = wave_new(controller);
+    enum err e = how == ELECT_OFFLINE ? ask_unclean(controller, contests, count, &unclean) : ERR_OK;
+    if (!e)
+        e = ask_notes(controller, notes, contests, count, how, &unclean);
     for (size_t i = 0; !e && i < count; i++) {
         if (contests[i].decided)
             continue;
@@ -299,7 +368,7 @@ static enum err election_round(struct controller *controller, struct contest *co
             if (!contests[i].decided)
                 partition_list_add(again, contests[i].partition);
             else if (!result->error)
-                elected(controller, &contests[i], result->stat.zk_version);
+                elected(controller, &contests[i], &result->stat);
             else if (ret_errors)
                 ret_errors[contests[i].slot] = result->error;
         }
@@ -361,8 +430,9 @@ enum err partitions_elect_waiting(struct controller *controller, bool *ret_elect
     return ERR_OK;
 }
 
-void partition_machine_start(struct controller *controller)
+enum err partition_machine_start(struct controller *controller)
 {
+    REPLICA_LIST doubtful = {0};
     struct context *context = &controller->context;
     struct map_entry *e;
     for (size_t i = 0; (e = map_next(&context->topics, &i));) {
@@ -372,9 +442,13 @@ void partition_machine_start(struct controller *controller)
             partition_move(context, partition, PARTITION_NEW);
             if (!partition->has_leadership)
                 continue;
-            bool led =
-                partition_replica_is_online(context, partition, partition->leadership.leader);
+            int32_t leader = partition->leadership.leader;
+            bool is_doubtful = standing_leader_is_doubtful(context, partition);
+            if (is_doubtful)
+                replica_list_add(&doubtful, partition, context_find_broker(context, leader));
+            bool led = partition_replica_is_online(context, partition, leader) && !is_doubtful;
             partition_move(context, partition, led ? PARTITION_ONLINE : PARTITION_OFFLINE);
         }
     }
+    return replicas_leave_isr(controller, &doubtful);
 }

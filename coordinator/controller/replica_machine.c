@@ -55,7 +55,7 @@ static enum err removal_round(struct controller *controller, struct removal *rem
         if (!e) {
             const struct wave_result *result = wave_result(wave, written++);
             if (!result->error) {
-                removals[i].next.zk_version = result->stat.zk_version;
+                leadership_stands(&removals[i].next, result->stat.zk_version, result->stat.mzxid);
                 partition_set_leadership(removals[i].partition, &removals[i].next);
             } else if (result->error == ERR_ZK_BAD_VERSION) {
                 removals[i].open = true;
@@ -196,6 +196,26 @@ static int by_broker(const void *a, const void *b)
     return (x->partition->id > y->partition->id) - (x->partition->id < y->partition->id);
 }
 
+static size_t end_of_broker(const struct replica_list *replicas, size_t from)
+{
+    size_t to = from;
+    while (to < replicas->count && replicas->items[to].broker == replicas->items[from].broker)
+        to++;
+    return to;
+}
+
+enum err replicas_leave_isr(struct controller *controller, struct replica_list *replicas)
+{
+    enum err e = ERR_OK;
+    if (replicas->count > 0)
+        qsort(replicas->items, replicas->count, sizeof *replicas->items, by_broker);
+    for (size_t from = 0, to; !e && from < replicas->count; from = to) {
+        to = end_of_broker(replicas, from);
+        e = remove_from_isr(controller, replicas->items + from, to - from);
+    }
+    return e;
+}
+
 /* Those that may not move are traced and left out. */
 static void keep_those_that_may(struct replica_list *replicas, enum replica_state state)
 {
@@ -223,9 +243,7 @@ enum err replicas_move(struct controller *controller, struct replica_list *repli
     qsort(replicas->items, replicas->count, sizeof *replicas->items, by_broker);
     batch_begin(controller);
     for (size_t from = 0, to; from < replicas->count; from = to) {
-        for (to = from;
-             to < replicas->count && replicas->items[to].broker == replicas->items[from].broker;)
-            to++;
+        to = end_of_broker(replicas, from);
         enum err e = move_of_one_broker(controller, replicas->items + from, to - from, state);
         if (e)
             return e;

@@ -7,9 +7,10 @@
 #include "broker/base/trace.h"
 #include "coordinator/zk/znode.h"
 
-#define LOOK_AGAIN_MS    1000 /* while a stranger's node stands there */
-#define EXPIRY_MARGIN_MS 4000 /* servers expire sessions by the tick: two of ZooKeeper's default   \
-                               */
+#define LOOK_AGAIN_MS 1000 /* while a stranger's node stands there */
+#define EXPIRY_MARGIN_MS                                                                           \
+    4000 /* servers expire sessions by the tick: two of ZooKeeper's default                        \
+          */
 
 struct registration {
     struct zk *zk;
@@ -28,6 +29,8 @@ struct registration {
     int64_t session_id;       /* of now */
     int64_t owner_session_id; /* that we registered with last; 0: none */
     int64_t broker_epoch;
+    int64_t
+        intact_since; /* what the next text says: once registered, this process has lost nothing */
     int64_t waiting_since_ms; /* -1: not waiting */
     int64_t stranger;         /* the session waited for */
     struct timer timer;
@@ -79,6 +82,11 @@ static struct registration *attempt_end(struct attempt *attempt)
 static void registered(struct registration *registration, int64_t broker_epoch)
 {
     registration->state = REGISTRATION_REGISTERED;
+    if (registration->intact_since == INTACT_SINCE_REGISTRATION) {
+        registration->intact_since = broker_epoch;
+        registration->text =
+            znode_broker_set_intact_since(registration->arena, registration->text, broker_epoch);
+    }
     registration->broker_epoch = broker_epoch;
     registration->owner_session_id = registration->session_id;
     registration->waiting_since_ms = -1;
@@ -228,8 +236,10 @@ static void look_again(struct timer *timer)
 
 static void set_text(struct registration *registration, const struct znode_broker *broker)
 {
+    struct znode_broker told = *broker;
+    told.intact_since = registration->intact_since;
     arena_reset(registration->arena);
-    registration->text = znode_broker_encode(registration->arena, broker);
+    registration->text = znode_broker_encode(registration->arena, &told);
 }
 
 struct registration *registration_new(struct zk *zk, struct timers *timers, struct clock *clock,
@@ -248,6 +258,7 @@ struct registration *registration_new(struct zk *zk, struct timers *timers, stru
     registration->path_arena = arena_new();
     registration->path = znode_broker_path(registration->path_arena, broker_id);
     registration->broker_epoch = -1;
+    registration->intact_since = broker->intact_since;
     registration->waiting_since_ms = -1;
     registration->timer.fire = look_again;
     set_text(registration, broker);

@@ -83,12 +83,18 @@ struct znode_feature {
     int16_t min_version, max_version;
 };
 
+/* Nothing that the broker held at this broker epoch or later has been lost: since then it has run
+ * on, or was stopped cleanly. Our own key, which a JVM broker neither writes nor reads. */
+#define INTACT_SINCE_UNKNOWN      0    /* no key */
+#define INTACT_SINCE_REGISTRATION (-1) /* it stopped uncleanly: since this very registration */
+
 struct znode_broker {
     struct znode_endpoint *endpoints;
     int32_t endpoint_count;
     struct slice rack; /* null: none */
     int32_t jmx_port;  /* -1: none */
     int64_t timestamp_ms;
+    int64_t intact_since; /* a broker epoch, or INTACT_SINCE_… */
     struct znode_feature *features;
     int32_t feature_count;
 };
@@ -98,6 +104,9 @@ struct slice znode_broker_update(struct arena *arena, struct slice text,
                                  const struct znode_broker *broker);
 MUST_USE enum err znode_broker_decode(struct arena *arena, struct slice text,
                                       struct znode_broker *ret_broker);
+/* The same text with another intact_since. */
+struct slice znode_broker_set_intact_since(struct arena *arena, struct slice text,
+                                           int64_t intact_since);
 const char *znode_security_name(int16_t security_protocol);
 
 /* ---- /controller, /controller_epoch ---- */
@@ -150,6 +159,10 @@ struct znode_partition_state {
     int32_t controller_epoch;
     struct znode_replicas isr;
     int8_t recovery_state; /* 0 recovered, 1 recovering */
+    /* Our own keys, only where nobody leads: the zxid and the data version of the last state that
+     * named a leader. 0: not there (whoever wrote this was no Stoker controller). */
+    int64_t led_zxid;
+    int32_t led_version;
 };
 
 struct slice znode_partition_state_encode(struct arena *arena,
@@ -158,6 +171,29 @@ struct slice znode_partition_state_update(struct arena *arena, struct slice text
                                           const struct znode_partition_state *state);
 MUST_USE enum err znode_partition_state_decode(struct arena *arena, struct slice text,
                                                struct znode_partition_state *ret_state);
+
+/* ---- …/partitions/P/stoker_complete: which replicas out of the ISR have everything (KIP-966) ----
+ *
+ * Written by the leader itself, so under any controller, and read by Stoker controllers where the
+ * last member of an ISR has come back from an unclean stop. A note is about one version of the
+ * state znode: as soon as that changes, other than by losing its leader, the note says nothing. */
+struct znode_complete_replica {
+    int32_t broker_id;
+    int64_t broker_epoch; /* in which it fetched last */
+};
+
+struct znode_complete {
+    int32_t leader;
+    int64_t leader_broker_epoch;
+    int32_t state_version; /* data version of the state znode, the partition epoch */
+    struct znode_complete_replica *replicas;
+    int32_t replica_count;
+};
+
+const char *znode_complete_path(struct arena *arena, struct slice topic, int32_t partition);
+struct slice znode_complete_encode(struct arena *arena, const struct znode_complete *complete);
+MUST_USE enum err znode_complete_decode(struct arena *arena, struct slice text,
+                                        struct znode_complete *ret_complete);
 
 /* ---- /config/TYPE/NAME ---- */
 struct znode_setting {

@@ -1,7 +1,7 @@
 /* A broker's registration:
  * {"features":{},"listener_security_protocol_map":{"PLAINTEXT":"PLAINTEXT"},
  *  "endpoints":["PLAINTEXT://b1:9092"],"jmx_port":-1,"port":9092,"host":"b1","version":5,
- *  "timestamp":"1700000000000","rack":"r1"}
+ *  "timestamp":"1700000000000","rack":"r1","stoker_intact_since":8589934601}
  * A node that another broker cannot read stops the whole cluster's controller (and other brokers'
  * starts), so this is written with care. */
 #include <ctype.h>
@@ -11,6 +11,7 @@
 #include "coordinator/zk/znode_json.h"
 
 #define BROKER_JSON_VERSION 5
+#define INTACT_SINCE_KEY    "stoker_intact_since"
 
 static const char *const security_names[] = {"PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"};
 
@@ -88,6 +89,18 @@ struct slice znode_broker_update(struct arena *arena, struct slice text,
         json_object_del(json, "rack");
     else
         json_object_set_new(json, "rack", znode_json_from_slice(broker->rack));
+    if (broker->intact_since == INTACT_SINCE_UNKNOWN)
+        json_object_del(json, INTACT_SINCE_KEY);
+    else
+        znode_json_put_int(json, INTACT_SINCE_KEY, broker->intact_since);
+    return znode_json_dump(arena, json);
+}
+
+struct slice znode_broker_set_intact_since(struct arena *arena, struct slice text,
+                                           int64_t intact_since)
+{
+    OWNED(json_t) json_t *json = znode_json_edit(text);
+    znode_json_put_int(json, INTACT_SINCE_KEY, intact_since);
     return znode_json_dump(arena, json);
 }
 
@@ -204,6 +217,14 @@ static enum err features_parse(struct arena *arena, json_t *object, struct znode
     return ERR_OK;
 }
 
+/* A value that makes no sense is none. */
+static int64_t intact_since_of(const json_t *json)
+{
+    const json_t *value = json_object_get(json, INTACT_SINCE_KEY);
+    int64_t since = json_is_integer(value) ? json_integer_value(value) : INTACT_SINCE_UNKNOWN;
+    return since > 0 || since == INTACT_SINCE_REGISTRATION ? since : INTACT_SINCE_UNKNOWN;
+}
+
 enum err znode_broker_decode(struct arena *arena, struct slice text,
                              struct znode_broker *ret_broker)
 {
@@ -229,6 +250,7 @@ enum err znode_broker_decode(struct arena *arena, struct slice text,
     if (json_is_string(json_object_get(json, "timestamp")) &&
         znode_json_int64_text(json, "timestamp", &broker.timestamp_ms))
         broker.timestamp_ms = -1; /* nobody needs it */
+    broker.intact_since = intact_since_of(json);
     *ret_broker = broker;
     return ERR_OK;
 }

@@ -5,6 +5,9 @@
 #include "broker/base/buf.h"
 #include "coordinator/zk/znode_json.h"
 
+#define LED_ZXID_KEY    "stoker_led_zxid"
+#define LED_VERSION_KEY "stoker_led_version"
+
 #define TOPIC_JSON_VERSION 3
 
 /* ----
@@ -110,6 +113,13 @@ enum err znode_topic_decode(struct arena *arena, struct slice text, struct znode
 
 /* ---- {"controller_epoch":1,"leader":2,"version":1,"leader_epoch":7,"isr":[2,3]} ---- */
 
+/* {"controller_epoch":1,"leader":-1,"version":1,"leader_epoch":8,"isr":[2],"stoker_led_zxid":8589934601,
+ *  "stoker_led_version":4} */
+static bool tells_who_led(const struct znode_partition_state *state)
+{
+    return state->leader < 0 && state->led_zxid > 0;
+}
+
 /* Written by the ten thousand at a fail-over, so without a tree. */
 struct slice znode_partition_state_encode(struct arena *arena,
                                           const struct znode_partition_state *state)
@@ -124,6 +134,9 @@ struct slice znode_partition_state_encode(struct arena *arena,
     buf_printf(&buf, "]");
     if (state->recovery_state)
         buf_printf(&buf, ",\"leader_recovery_state\":%d", state->recovery_state);
+    if (tells_who_led(state))
+        buf_printf(&buf, ",\"" LED_ZXID_KEY "\":%" PRId64 ",\"" LED_VERSION_KEY "\":%" PRId32,
+                   state->led_zxid, state->led_version);
     buf_printf(&buf, "}");
     struct slice text = arena_copy(arena, buf_slice(&buf));
     buf_done(&buf);
@@ -143,7 +156,23 @@ struct slice znode_partition_state_update(struct arena *arena, struct slice text
         znode_json_put_int(json, "leader_recovery_state", state->recovery_state);
     else
         json_object_del(json, "leader_recovery_state");
+    if (tells_who_led(state)) {
+        znode_json_put_int(json, LED_ZXID_KEY, state->led_zxid);
+        znode_json_put_int(json, LED_VERSION_KEY, state->led_version);
+    } else {
+        json_object_del(json, LED_ZXID_KEY);
+        json_object_del(json, LED_VERSION_KEY);
+    }
     return znode_json_dump(arena, json);
+}
+
+static void who_led(const json_t *json, struct znode_partition_state *state)
+{
+    const json_t *zxid = json_object_get(json, LED_ZXID_KEY);
+    if (state->leader >= 0 || !json_is_integer(zxid) || json_integer_value(zxid) <= 0 ||
+        znode_json_int32(json, LED_VERSION_KEY, &state->led_version))
+        return;
+    state->led_zxid = json_integer_value(zxid);
 }
 
 enum err znode_partition_state_decode(struct arena *arena, struct slice text,
@@ -168,6 +197,7 @@ enum err znode_partition_state_decode(struct arena *arena, struct slice text,
     if (e)
         return err_wrap(e, "partition state '%.*s'", SLICE_ARG(text));
     state.recovery_state = (int8_t)recovery_state;
+    who_led(json, &state);
     *ret_state = state;
     return ERR_OK;
 }

@@ -40,7 +40,10 @@ static void on_state(void *owner, enum zk_state state, int64_t session_id)
 static void world_init(struct world *world, struct zk_memory *memory)
 {
     struct znode_endpoint endpoint = {SLICE_LITERAL("PLAINTEXT"), SLICE_LITERAL("h"), 9092, 0};
-    struct znode_broker broker = {.endpoints = &endpoint, .endpoint_count = 1, .jmx_port = -1};
+    struct znode_broker broker = {.endpoints = &endpoint,
+                                  .endpoint_count = 1,
+                                  .jmx_port = -1,
+                                  .intact_since = INTACT_SINCE_REGISTRATION};
     struct registration_callbacks callbacks = {on_registered, on_refused, world};
     *world = (struct world){.memory = memory};
     clock_manual_init(&world->clock, 0);
@@ -98,6 +101,39 @@ static void test_registers_and_again_after_expiry_with_a_new_epoch(void **state)
     assert_stands(&world);
     world_done(&world);
     zk_memory_free(memory);
+}
+
+static int64_t told_intact_since(struct world *world, struct arena *arena)
+{
+    struct slice text;
+    struct zk_stat stat;
+    struct znode_broker broker;
+    assert_true(zk_memory_get(world->memory, "/brokers/ids/1", &text, &stat));
+    assert_int_equal(znode_broker_decode(arena, text, &broker), ERR_OK);
+    return broker.intact_since;
+}
+
+/* Its process has lost nothing meanwhile, however it had been stopped before. */
+static void
+test_after_an_expiry_it_tells_that_it_is_intact_since_its_first_registration(void **state)
+{
+    (void)state;
+    struct arena *arena = arena_new();
+    struct zk_memory *memory = memory_new();
+    struct world world;
+    world_init(&world, memory);
+    zk_memory_run(memory);
+    assert_int_equal(told_intact_since(&world, arena), INTACT_SINCE_REGISTRATION);
+    int64_t first = world.broker_epoch;
+    for (int32_t i = 0; i < 2; i++) {
+        zk_memory_expire(world.zk);
+        zk_memory_run(memory);
+        assert_int_equal(told_intact_since(&world, arena), first);
+        assert_true(world.broker_epoch > first);
+    }
+    world_done(&world);
+    zk_memory_free(memory);
+    arena_free(arena);
 }
 
 static void test_a_lost_answer_is_recognised_as_our_own(void **state)
@@ -161,6 +197,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_registers_and_again_after_expiry_with_a_new_epoch),
+        cmocka_unit_test(
+            test_after_an_expiry_it_tells_that_it_is_intact_since_its_first_registration),
         cmocka_unit_test(test_a_lost_answer_is_recognised_as_our_own),
         cmocka_unit_test(test_waits_for_the_former_process_and_registers_when_it_expires),
         cmocka_unit_test(test_refuses_after_the_timeout_and_never_deletes_the_stranger),

@@ -1,0 +1,81 @@
+/* Epochs of a broker are zxids, as is the time of a state's writing, so they can be compared. */
+#include "coordinator/controller/last_standing.h"
+
+#include "coordinator/zk/znode.h"
+
+bool standing_has_lost(const struct context *context, const struct leadership *state, int32_t id)
+{
+    const struct broker_node *broker = context_find_broker(context, id);
+    return broker && broker->registered && state->led_zxid > 0 &&
+           broker->intact_since > state->led_zxid;
+}
+
+bool standing_is_whole(const struct context *context, const struct partition *partition, int32_t id)
+{
+    return partition_replica_is_online(context, partition, id) &&
+           ids_contains(&partition->leadership.isr, id) &&
+           !standing_has_lost(context, &partition->leadership, id);
+}
+
+/* It has not been stopped uncleanly since that epoch of it. A broker that does not tell is known to
+ * be the same only while it has stayed registered. */
+static bool is_intact_since(const struct broker_node *broker, int64_t broker_epoch)
+{
+    return broker->broker_epoch == broker_epoch ||
+           (broker->intact_since > 0 && broker->intact_since <= broker_epoch);
+}
+
+static enum standing_others judge(const struct context *context, const struct partition *partition,
+                                  const struct znode_complete_replica *noted)
+{
+    const struct broker_node *broker = context_find_broker(context, noted->broker_id);
+    const struct replica *replica = partition_replica(partition, noted->broker_id);
+    if (!ids_contains(&partition->replicas, noted->broker_id) || (replica && replica->dir_offline))
+        return OTHERS_NONE;
+    if (!broker || !broker->registered)
+        return OTHERS_AWAY;
+    if (!is_intact_since(broker, noted->broker_epoch))
+        return OTHERS_NONE;
+    return broker->shutting_down ? OTHERS_AWAY : OTHERS_HERE;
+}
+
+static const struct znode_complete_replica *find(const struct znode_complete *note, int32_t id)
+{
+    for (int32_t i = 0; i < note->replica_count; i++) {
+        if (note->replicas[i].broker_id == id)
+            return &note->replicas[i];
+    }
+    return NULL;
+}
+
+enum standing_others standing_others(const struct context *context,
+                                     const struct partition *partition,
+                                     const struct znode_complete *note, int32_t *ret_id)
+{
+    enum standing_others best = OTHERS_NONE;
+    const struct ids *replicas = &partition->replicas;
+    bool holds = note && note->state_version == partition->leadership.led_version &&
+                 ids_contains(&partition->leadership.isr, note->leader);
+    for (int32_t i = 0; holds && best != OTHERS_HERE && i < replicas->count; i++) {
+        const struct znode_complete_replica *noted = find(note, replicas->ids[i]);
+        enum standing_others this_one = noted ? judge(context, partition, noted) : OTHERS_NONE;
+        if (this_one > best)
+            best = this_one;
+        if (this_one == OTHERS_HERE)
+            *ret_id = replicas->ids[i];
+    }
+    return best;
+}
+
+bool standing_leader_is_doubtful(const struct context *context, const struct partition *partition)
+{
+    const struct leadership *state = &partition->leadership;
+    if (!partition->has_leadership || !standing_has_lost(context, state, state->leader) ||
+        partition_is_given_up(partition))
+        return false;
+    for (int32_t i = 0; i < state->isr.count; i++) {
+        if (standing_is_whole(context, partition, state->isr.ids[i]))
+            return true;
+    }
+    return state->isr.count == 1 && partition->replicas.count > 1;
+}

@@ -1,0 +1,42 @@
+/* The last replica standing (KIP-966, in a form that ZooKeeper mode can keep).
+ *
+ * An ISR that has shrunk to one member names the only replica that is sure to have every record. If
+ * its machine loses power, it comes back without what was not synced yet, and Kafka's ZooKeeper
+ * mode makes it leader all the same: what it has lost is lost for all. But often somebody else has
+ * everything too: while fewer than min.insync.replicas are in sync, the high watermark stands
+ * still, so who left the ISR last still has all that lies below it. Three facts, none of which a
+ * JVM broker or controller sees, let a controller choose that one:
+ *
+ *   broker_node.intact_since  a broker tells in its registration since when it has lost nothing
+ *   leadership.led_zxid       when the state that names a leader was written: whoever of its ISR
+ * has lost something since then does not have everything znode_complete            the leader notes
+ * who else has everything; it moves the high watermark again only after the note has become void
+ *
+ * Where one of them is missing (a JVM broker, a JVM controller in between), all is as in Kafka.
+ * Pure functions. */
+#pragma once
+
+#include "coordinator/controller/context.h"
+
+struct znode_complete;
+
+/* Was this replica, of the ISR in this state, stopped uncleanly since? Unknown counts as no. */
+bool standing_has_lost(const struct context *context, const struct leadership *state, int32_t id);
+/* Online, in the ISR, and has lost nothing that we know of. */
+bool standing_is_whole(const struct context *context, const struct partition *partition,
+                       int32_t id);
+
+enum standing_others {
+    OTHERS_NONE, /* nobody out of the ISR has everything */
+    OTHERS_AWAY, /* one may have, and is not online */
+    OTHERS_HERE, /* one has, and is online */
+};
+/* note: NULL where there is none. ret_id: of the first assigned one, for OTHERS_HERE. */
+enum standing_others standing_others(const struct context *context,
+                                     const struct partition *partition,
+                                     const struct znode_complete *note, int32_t *ret_id);
+
+/* For a controller that has just loaded the cluster: the leader was stopped uncleanly and came back
+ * while nobody looked. It must not go on where another member of the ISR, or possibly one that a
+ * note knows, is better. */
+bool standing_leader_is_doubtful(const struct context *context, const struct partition *partition);
