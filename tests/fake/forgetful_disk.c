@@ -36,6 +36,7 @@ struct change {
 struct file {
     ino_t inode;
     char kept[PATH_MAX];
+    char *born; /* its path when it was first changed; renames below one directory do not matter */
     struct change *changes;
     size_t count, capacity;
 };
@@ -194,6 +195,10 @@ static struct file *file_of(int fd)
         free(file);
         return NULL;
     }
+    char path[PATH_MAX] = "";
+    ssize_t size = readlink(link, path, sizeof path - 1);
+    path[size > 0 ? size : 0] = 0;
+    file->born = strdup(path);
     files = grown(files, &files_capacity, files_count + 1, sizeof *files);
     files[files_count++] = file;
     return file;
@@ -217,6 +222,7 @@ static void forget_file_if_stable(struct file *file)
     files[slot] = files[--files_count];
     syscall(SYS_unlinkat, AT_FDCWD, file->kept, 0);
     free(file->changes);
+    free(file->born);
     free(file);
 }
 
@@ -714,13 +720,21 @@ static void dir_of(const char *path, char ret[static PATH_MAX])
     snprintf(ret, PATH_MAX, "%.*s", (int)(strrchr(path, '/') - path), path);
 }
 
+static bool is_below(const char *path, const char *dir)
+{
+    size_t size = strlen(dir);
+    return strncmp(path, dir, size) == 0 && path[size] == '/';
+}
+
 /* Of each directory the first changes survive. */
-static void choose_names(enum forgetful_cut how, bool *ret_survives)
+static void choose_names(const char *below, enum forgetful_cut how, bool *ret_survives)
 {
     for (size_t i = 0; i < names_count; i++) {
         char dir[PATH_MAX];
         bool is_first = true;
         size_t in_dir = 0;
+        if (!is_below(names[i].path, below))
+            continue;
         dir_of(names[i].path, dir);
         for (size_t k = 0; k < names_count; k++) {
             if (!is_in_dir(names[k].path, dir))
@@ -739,22 +753,58 @@ static void choose_names(enum forgetful_cut how, bool *ret_survives)
     }
 }
 
-int forgetful_cut(enum forgetful_cut how, uint64_t seed)
+static int cut_below(const char *dir, enum forgetful_cut how)
 {
-    pthread_mutex_lock(&mutex);
-    random_state = seed;
     int lost = 0;
     for (size_t i = 0; i < files_count; i++)
-        lost += cut_file(files[i], how);
+        if (is_below(files[i]->born, dir))
+            lost += cut_file(files[i], how);
     bool *survives = calloc(names_count + 1, sizeof *survives);
-    choose_names(how, survives);
+    choose_names(dir, how, survives);
     for (size_t i = names_count; i-- > 0;) {
-        if (survives[i])
+        if (survives[i] || !is_below(names[i].path, dir))
             continue;
         undo_name(&names[i]);
         lost++;
     }
     free(survives);
+    return lost;
+}
+
+/* What is left of it is on the disk now. */
+static void forget_below(const char *dir)
+{
+    for (size_t i = files_count; i-- > 0;) {
+        if (!is_below(files[i]->born, dir))
+            continue;
+        drop_changes(files[i], files[i]->count);
+        forget_file_if_stable(files[i]);
+    }
+    size_t left = 0;
+    for (size_t i = 0; i < names_count; i++) {
+        if (is_below(names[i].path, dir))
+            free_name(&names[i]);
+        else
+            names[left++] = names[i];
+    }
+    names_count = left;
+}
+
+int forgetful_cut_below(const char *dir, enum forgetful_cut how, uint64_t seed)
+{
+    pthread_mutex_lock(&mutex);
+    random_state = seed;
+    int lost = cut_below(dir, how);
+    forget_below(dir);
+    pthread_mutex_unlock(&mutex);
+    return lost;
+}
+
+int forgetful_cut(enum forgetful_cut how, uint64_t seed)
+{
+    pthread_mutex_lock(&mutex);
+    random_state = seed;
+    int lost = cut_below(root, how);
     forget_all();
     root_size = 0;
     raw_remove_tree(kept_root);

@@ -30,6 +30,9 @@ enum forgetful_cut {
 /* The power goes. No call may run or come until forgetful_begin(). Gives how many changes were
  * taken back. */
 int forgetful_cut(enum forgetful_cut how, uint64_t seed);
+/* The power of what lies below `dir` goes, a machine of its own; the rest goes on, and so does the
+ * bookkeeping. Files below it must be closed. */
+int forgetful_cut_below(const char *dir, enum forgetful_cut how, uint64_t seed);
 /* Called at the end of a cut, while every other thread that calls is held: to end the process. */
 extern void (*forgetful_after_cut)(int changes);
 

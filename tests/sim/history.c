@@ -6,7 +6,6 @@
 
 #include "broker/base/trace.h"
 #include "coordinator/zk/znode.h"
-#include "tests/sim/partitions.h"
 #include "wire/api_key.h"
 #include "wire/leader_and_isr.h"
 #include "wire/stop_replica.h"
@@ -208,7 +207,7 @@ static void tap_multi(struct zk *zk, const struct zk_op *ops, int32_t count, zk_
     struct world_broker *broker = CONTAINER_OF(zk, struct world_broker, tap);
     struct tapped *tapped = tapped_new(broker, ops, count, done, context);
     tapped->is_unguarded =
-        broker->world->mutation == MUTATION_NO_GUARD && ops[0].kind == ZK_OP_CHECK;
+        broker->world->mutation == WORLD_WITHOUT_GUARD && ops[0].kind == ZK_OP_CHECK;
     if (tapped->is_unguarded)
         zk_multi(broker->view, ops + 1, count - 1, tapped_done, tapped);
     else

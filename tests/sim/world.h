@@ -10,6 +10,7 @@
 #include "broker/base/clock.h"
 #include "broker/base/list.h"
 #include "coordinator/controller/controller.h"
+#include "coordinator/zk/znode.h"
 #include "tests/fake/zk_memory.h"
 
 #define WORLD_BROKERS_MAX    6
@@ -73,13 +74,32 @@ struct world_broker {
     int32_t requests[3];    /* LeaderAndIsr, StopReplica, UpdateMetadata taken */
 };
 
-struct sim_partitions;
+/* Real brokers behind the controllers (cluster.h). NULL functions: there are none. */
+struct world_hooks {
+    void (*started)(void *context, int32_t id);
+    void (*registered)(void *context, int32_t id); /* it has a new broker epoch */
+    void (*crashing)(void *context, int32_t id);   /* while its controller still is */
+    void (*crashed)(void *context, int32_t id);
+    /* Do what a controller asks; sets the response. */
+    void (*take)(void *context, struct world_message *message);
+    /* A state znode was written; called once for each. */
+    void (*state_written)(void *context, int32_t topic, int32_t partition,
+                          const struct znode_partition_state *state);
+    void (*topic_doomed)(void *context, int32_t topic); /* somebody asked to delete it */
+    void *context;
+};
+
+/* Ways to break it; each must be caught (mutations.c). */
+enum world_mutation {
+    WORLD_AS_IT_IS,
+    WORLD_WITHOUT_GUARD, /* controllers write without the check of /controller_epoch */
+};
 
 struct world {
     uint64_t random;
-    struct sim_partitions *partitions; /* NULL: brokers have roles but no records */
-    int mutation;                      /* enum sim_mutation; 0: none */
-    bool loses_answers;                /* of brokers to controllers, at random */
+    struct world_hooks hooks;
+    enum world_mutation mutation;
+    bool loses_answers; /* of brokers to controllers, at random */
     struct zk_memory *zk;
     struct clock_manual clock;
     struct world_broker brokers[WORLD_BROKERS_MAX];
@@ -124,8 +144,6 @@ bool world_step(struct world *world);
 /* Until nothing is to do; time moves on by at most `ms` to let timers fire. */
 void world_settle(struct world *world, int64_t ms);
 void world_check(struct world *world);
-/* Look at the ISR that the znode of a partition names: its leader's watermark has moved. */
-void world_check_isr(struct world *world, int32_t topic, int32_t partition);
 /* A broken promise; the first one is kept. */
 void world_complain(struct world *world, const char *format, ...) PRINTF_LIKE(2, 3);
 
