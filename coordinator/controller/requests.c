@@ -121,7 +121,8 @@ static void umr_partition(struct controller *controller, struct arena *arena,
                           struct update_metadata_request_update_metadata_partition_state *state)
 {
     const struct leadership *leadership = &partition->leadership;
-    bool deleting = partition->topic->deleting;
+    /* Brokers forget the topic's id by -2, and then no follower can fetch by it. */
+    bool deleting = partition_is_given_up(partition);
     struct ids isr = ids_in_arena(arena, &leadership->isr);
     struct ids replicas = ids_in_arena(arena, &partition->replicas);
     update_metadata_request_update_metadata_partition_state_init(state);
