@@ -90,6 +90,12 @@ static enum err check_asked(const struct fetch_part *part)
     return ERR_OK;
 }
 
+static int64_t broker_epoch_of(const struct request *request)
+{
+    const struct fetch_request *message = request->message;
+    return request->api_version >= 15 ? message->replica_state.replica_epoch : UNKNOWN_BROKER_EPOCH;
+}
+
 /* What a follower asks for says what it has. The watermark that it is told is the one before this.
  */
 static enum err note_follower(struct fetch_part *part)
@@ -99,8 +105,8 @@ static enum err note_follower(struct fetch_part *part)
     part->is_noted = true;
     return replica_manager_follower_fetched(
         part->wait->request->broker->replica_manager, part->partition, part->result.leader_epoch,
-        part->wait->replica_id, part->asked->fetch_offset, part->result.limit_offset,
-        part->asked->log_start_offset);
+        part->wait->replica_id, broker_epoch_of(part->wait->request), part->asked->fetch_offset,
+        part->result.limit_offset, part->asked->log_start_offset);
 }
 
 static enum err read_part(struct fetch_part *part, int64_t left_bytes, bool at_least_one,

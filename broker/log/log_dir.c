@@ -13,7 +13,8 @@
 #include "broker/log/file_ops.h"
 #include "broker/log/text_file.h"
 
-#define CLEAN_MARK ".kafka_cleanshutdown"
+#define CLEAN_MARK     ".kafka_cleanshutdown"
+#define CLEAN_MARK_MAX 255 /* bytes of it that are looked at */
 
 static const char *const checkpoint_name[] = {
     [CHECKPOINT_RECOVERY_POINT] = "recovery-point-offset-checkpoint",
@@ -85,12 +86,27 @@ void log_dir_close(struct log_dir *dir)
     free(dir->path);
 }
 
+/* {"version":0,"brokerEpoch":8589934601}; an older broker left it empty, or without an epoch. */
+static int64_t marked_epoch(const char *path)
+{
+    char text[CLEAN_MARK_MAX + 1] = "";
+    int fd = file_ops->open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+    ssize_t size = fd < 0 ? -1 : file_read(fd, text, CLEAN_MARK_MAX, 0, true);
+    if (fd >= 0)
+        file_ops->close(fd);
+    static const char key[] = "\"brokerEpoch\":";
+    const char *found = size > 0 ? strstr(text, key) : NULL;
+    int64_t epoch = found ? strtoll(found + sizeof key - 1, NULL, 10) : 0;
+    return epoch > 0 ? epoch : -1;
+}
+
 enum err log_dir_take_clean_mark(struct log_dir *dir, bool *ret_was_clean)
 {
     char path[PATH_MAX];
     struct stat st;
     snprintf(path, sizeof path, "%s/%s", dir->path, CLEAN_MARK);
     *ret_was_clean = stat(path, &st) == 0;
+    dir->stopped_in_epoch = *ret_was_clean ? marked_epoch(path) : -1;
     if (!*ret_was_clean)
         return errno == ENOENT ? ERR_OK : err_note_errno("stat %s", path);
     if (file_ops->unlink(path) != 0)

@@ -10,8 +10,10 @@ struct log_dir {
     int lock_fd;
     struct meta_properties meta; /* changed by claim() only, before the start */
     _Atomic bool is_online;
-    bool was_clean; /* as found at this start */
-    bool is_loaded; /* every log was opened: the mark may be written at the stop */
+    bool was_clean;                 /* as found at this start */
+    int64_t stopped_in_epoch;       /* the broker epoch that the mark named; -1: none */
+    bool is_loaded;                 /* every log was opened: the mark may be written at the stop */
+    _Atomic bool promises_too_much; /* its recovery points, of a log that was opened */
     _Atomic int logs_count;
     pthread_mutex_t checkpoint_mutex; /* one writer of checkpoints at a time, gathering included */
 };

@@ -40,6 +40,9 @@ void log_manager_free(struct log_manager *manager); /* releases the directories 
 
 int32_t log_manager_stored_broker_id(const struct log_manager *manager);      /* -1 if none */
 const char *log_manager_stored_cluster_id(const struct log_manager *manager); /* NULL if none */
+/* The broker epoch in which the logs were last stopped, if that was done cleanly in every
+ * directory, and in the same epoch; -1 else. After log_manager_start(). */
+int64_t log_manager_stopped_in_epoch(const struct log_manager *manager);
 /* Write meta.properties where it is missing. INCONSISTENT_CLUSTER_ID or INVALID_CONFIG with a
  * sentence. */
 MUST_USE enum err log_manager_claim(struct log_manager *manager, int32_t broker_id,

@@ -176,6 +176,8 @@ static void load_one(void *context, int index)
         return;
     }
     enum err e = atomic_load(&job->dir->is_online) ? log_load(log, &job->params) : ERR_OK;
+    if (log_recovery_point(log) < job->params.recovery_point)
+        atomic_store(&job->dir->promises_too_much, true);
     /* Failed by another of its logs, perhaps before this one was in the table. */
     if (!atomic_load(&job->dir->is_online))
         atomic_store(&log->is_offline, true);
@@ -188,6 +190,16 @@ static void load_one(void *context, int index)
             log_manager_dir_failed(manager, job->dir, err_sentence(e));
     }
     show_progress(loading);
+}
+
+/* A log that ends below its recovery point takes records there again. Should those be torn by the
+ * next crash, the old promise would have them damaged: it goes before they come. */
+static void take_back_promises(struct log_manager *manager)
+{
+    for (int i = 0; i < manager->dirs_count; i++)
+        if (atomic_exchange(&manager->dirs[i].promises_too_much, false))
+            log_manager_checkpoint_or_fail(manager, &manager->dirs[i],
+                                           log_manager_checkpoint_recovery_points);
 }
 
 enum err log_manager_load(struct log_manager *manager)
@@ -203,6 +215,7 @@ enum err log_manager_load(struct log_manager *manager)
     if (threads < manager->options.workers_count)
         threads = manager->options.workers_count;
     parallel_for(threads, (int)loading.count, load_one, &loading);
+    take_back_promises(manager);
     trace_info("logs opened count=%zu elapsed_ms=%" PRId64 " recovery=%s", loading.count,
                clock_mono_ms(manager->options.clock) - loading.begun_ms,
                loading.has_unclean ? "yes" : "no");
@@ -215,4 +228,19 @@ enum err log_manager_load(struct log_manager *manager)
     if (online == 0)
         return err_note(ERR_IO, "all log directories have failed");
     return ERR_OK;
+}
+
+/* A directory that is offline, or was put in a failed one's place, holds less than the broker had.
+ */
+int64_t log_manager_stopped_in_epoch(const struct log_manager *manager)
+{
+    int64_t epoch = -1;
+    for (int i = 0; i < manager->dirs_count; i++) {
+        const struct log_dir *dir = &manager->dirs[i];
+        if (!atomic_load(&dir->is_online) || !dir->is_loaded || !dir->was_clean ||
+            (i > 0 && dir->stopped_in_epoch != epoch))
+            return -1;
+        epoch = dir->stopped_in_epoch;
+    }
+    return epoch;
 }

@@ -1,5 +1,6 @@
 /* Life and roles of a partition, and the watermark that its replicas allow. Reading and appending
  * stand in partition_io.c. */
+#include "broker/replica/partition_complete.h"
 #include "broker/replica/partition_internal.h"
 
 #define UNKNOWN_OFFSET (-1)
@@ -20,6 +21,7 @@ struct partition *partition_new(const char *topic, int32_t id, struct uuid topic
     partition->partition_epoch = -1;
     partition->min_insync_replicas = 1;
     partition->joining_id = NO_BROKER;
+    partition->noted_epoch = NO_NOTE;
     lock_init(&partition->lock, RANK_PARTITION, "partition");
     list_init(&partition->fetch_waiters);
     list_init(&partition->ack_waiters);
@@ -168,6 +170,8 @@ void partition_advance_high_watermark(struct partition *partition)
 {
     assert_held(&partition->lock);
     assert(partition->role == ROLE_LEADER);
+    if (partition_is_held_by_note(partition))
+        return; /* others are told to have all that is below it */
     if (partition->isr_count < partition_effective_min_isr(partition))
         return; /* committed means min.insync.replicas of them have it */
     int64_t lowest = partition->flush_gates_commit ? log_recovery_point(partition->log)
@@ -238,7 +242,8 @@ static void begin_remote(struct remote_replica *remote, int32_t broker_id)
                                       .start_offset = UNKNOWN_OFFSET,
                                       .caught_up_ms = NEVER_MS,
                                       .last_fetch_ms = NEVER_MS,
-                                      .last_fetch_leader_end = UNKNOWN_OFFSET};
+                                      .last_fetch_leader_end = UNKNOWN_OFFSET,
+                                      .broker_epoch = UNKNOWN_BROKER_EPOCH};
 }
 
 /* Leading anew, one's followers are judged from now on: those in the ISR count as caught up, the
@@ -306,6 +311,8 @@ enum err partition_lead(struct partition *partition, const struct partition_assi
             return err_wrap(e, "lead %s-%d", partition->topic, partition->id);
         partition->epoch_start_offset = log_end_offset(log);
     }
+    if (!was_leader)
+        partition->led_since_offset = log_end_offset(log);
     take_log(partition, log, high_watermark);
     take_assignment(partition, assignment);
     /* An unclean leader has recovered by leading: its next AlterPartition says so (KIP-704). One
@@ -315,6 +322,7 @@ enum err partition_lead(struct partition *partition, const struct partition_assi
     partition->role = ROLE_LEADER;
     take_remotes(partition, was_leader, is_new_epoch);
     partition_advance_high_watermark(partition);
+    partition_tell_note_keeper(partition);
     if (!was_leader || is_new_epoch) /* fetches of an earlier epoch are refused now, and go on */
         partition_tell_fetchers(partition);
     return ERR_OK;
@@ -351,6 +359,7 @@ void partition_set_min_insync_replicas(struct partition *partition, int32_t coun
 {
     LOCK_SCOPE(&partition->lock);
     partition->min_insync_replicas = count;
+    partition_tell_note_keeper(partition);
 }
 
 static bool names_us(const struct partition *partition,

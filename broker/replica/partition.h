@@ -22,6 +22,7 @@ enum role { ROLE_NONE, ROLE_LEADER, ROLE_FOLLOWER, ROLE_OFFLINE };
 enum acks { ACKS_ALL = -1, ACKS_NONE = 0, ACKS_LEADER = 1 };
 
 #define NO_BROKER            (-1)
+#define UNKNOWN_BROKER_EPOCH (-1)
 #define CONSUMER_REPLICA_ID  (-1)
 #define DEBUGGING_REPLICA_ID (-2)
 
@@ -166,6 +167,11 @@ MUST_USE enum err partition_deleted_state(struct partition *partition, int64_t o
 enum err partition_follower_fetched(struct partition *partition, int32_t leader_epoch,
                                     int32_t replica_id, int64_t fetch_offset,
                                     int64_t leader_end_offset, int64_t log_start_offset);
+/* The same of a follower that tells its broker's epoch (UNKNOWN_BROKER_EPOCH: it does not). */
+enum err partition_follower_fetched_in(struct partition *partition, int32_t leader_epoch,
+                                       int32_t replica_id, int64_t broker_epoch,
+                                       int64_t fetch_offset, int64_t leader_end_offset,
+                                       int64_t log_start_offset);
 
 /* --- waiting --- */
 /* Counts what fetches that wait are told of: the same number later means that a reader would find

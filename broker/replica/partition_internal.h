@@ -10,6 +10,7 @@ struct remote_replica {
     int64_t start_offset;
     int64_t caught_up_ms; /* when it last had everything, monotonic */
     int64_t last_fetch_ms, last_fetch_leader_end;
+    int64_t broker_epoch; /* that it gave when it asked last; -1: none */
 };
 
 struct partition {
@@ -24,7 +25,8 @@ struct partition {
     struct uuid topic_id;
     struct log *log;
     int32_t leader_id, leader_epoch, partition_epoch, controller_epoch;
-    int64_t epoch_start_offset; /* the log end when we began to lead */
+    int64_t epoch_start_offset; /* the log end when this leader epoch began */
+    int64_t led_since_offset;   /* the log end when we became leader from something else */
     int32_t min_insync_replicas;
     int32_t *isr, *replicas;
     int32_t isr_count, replicas_count;
@@ -33,6 +35,8 @@ struct partition {
     int32_t joining_id;             /* whom that change would add, or NO_BROKER */
     struct remote_replica *remotes; /* of replicas[] without ourselves */
     int32_t remotes_count;
+    int32_t noted_epoch; /* partition epoch of the note that may stand in ZooKeeper, or NO_NOTE */
+    int32_t noted_count; /* replicas that it names */
     bool flush_gates_commit; /* flush.messages asks for it: nothing unsynced counts as committed */
     struct list_node fetch_waiters, ack_waiters, delete_waiters;
 

@@ -243,6 +243,15 @@ enum err partition_follower_fetched(struct partition *partition, int32_t leader_
                                     int32_t replica_id, int64_t fetch_offset,
                                     int64_t leader_end_offset, int64_t log_start_offset)
 {
+    return partition_follower_fetched_in(partition, leader_epoch, replica_id, UNKNOWN_BROKER_EPOCH,
+                                         fetch_offset, leader_end_offset, log_start_offset);
+}
+
+enum err partition_follower_fetched_in(struct partition *partition, int32_t leader_epoch,
+                                       int32_t replica_id, int64_t broker_epoch,
+                                       int64_t fetch_offset, int64_t leader_end_offset,
+                                       int64_t log_start_offset)
+{
     LOCK_SCOPE(&partition->lock);
     if (partition->role != ROLE_LEADER)
         return ERR_NOT_LEADER_OR_FOLLOWER;
@@ -256,6 +265,7 @@ enum err partition_follower_fetched(struct partition *partition, int32_t leader_
         note_caught_up(remote, fetch_offset, leader_end_offset, now_ms);
         remote->end_offset = fetch_offset;
         remote->start_offset = log_start_offset;
+        remote->broker_epoch = broker_epoch;
         partition_advance_high_watermark(partition);
         partition_tell_deleters(partition);
         return ERR_OK;

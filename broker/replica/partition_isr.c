@@ -1,6 +1,7 @@
 /* The in-sync replicas of a partition that is led here: who may join, who lags, and what the
  * controller says to it (KIP-497; storage-and-replication §13.1, zookeeper-and-controller §6.5). */
 #include "broker/base/trace.h"
+#include "broker/replica/partition_complete.h"
 #include "broker/replica/partition_internal.h"
 
 void partition_set_host(struct partition *partition, const struct partition_host *host)
@@ -161,6 +162,7 @@ static void confirm(struct partition *partition, const struct isr_answer *answer
     trace_info("ISR confirmed topic=%s partition=%d count=%d partition_epoch=%d", partition->topic,
                partition->id, partition->isr_count, partition->partition_epoch);
     partition_advance_high_watermark(partition);
+    partition_tell_note_keeper(partition);
 }
 
 static bool is_answer_for(const struct partition *partition, const struct isr_change *change)

@@ -17,6 +17,8 @@ struct replica_manager *replica_manager_new(const struct replica_manager_options
     struct replica_manager *manager = mem_new(struct replica_manager);
     manager->options = *options;
     manager->controller_epoch = -1;
+    manager->host.isr_thinned = options->isr_thinned;
+    manager->host.context = options->context;
     manager->host.live_brokers = metadata_live_brokers(options->metadata_cache);
     atomic_store(&manager->host.replica_lag_max_ms, options->replica_lag_max_ms > 0
                                                         ? options->replica_lag_max_ms
@@ -32,11 +34,12 @@ void replica_manager_set_fetchers(struct replica_manager *manager, struct replic
 
 enum err replica_manager_follower_fetched(struct replica_manager *manager,
                                           struct partition *partition, int32_t leader_epoch,
-                                          int32_t replica_id, int64_t fetch_offset,
-                                          int64_t leader_end_offset, int64_t log_start_offset)
+                                          int32_t replica_id, int64_t broker_epoch,
+                                          int64_t fetch_offset, int64_t leader_end_offset,
+                                          int64_t log_start_offset)
 {
-    enum err e = partition_follower_fetched(partition, leader_epoch, replica_id, fetch_offset,
-                                            leader_end_offset, log_start_offset);
+    enum err e = partition_follower_fetched_in(partition, leader_epoch, replica_id, broker_epoch,
+                                               fetch_offset, leader_end_offset, log_start_offset);
     struct isr_change *change = e ? NULL : partition_expand_isr(partition, replica_id);
     if (change && manager->options.isr_changed)
         manager->options.isr_changed(manager->options.context, change);

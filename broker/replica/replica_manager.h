@@ -35,6 +35,8 @@ struct replica_manager_options {
     int64_t (*broker_epoch)(void *context);
     /* Send this wish to the controller; takes it. Threads: any. */
     void (*isr_changed)(void *context, struct isr_change *change);
+    /* As in struct partition_host; may be NULL. */
+    void (*isr_thinned)(void *context, struct partition *partition);
     void *context;
     int64_t replica_lag_max_ms; /* replica.lag.time.max.ms */
 };
@@ -46,12 +48,13 @@ void replica_manager_set_fetchers(struct replica_manager *manager,
                                   struct replica_fetchers fetchers);
 
 /* A follower has asked for what begins at fetch_offset, when the leader's log ended at
- * leader_end_offset: it has everything before. It may join the ISR by that. Errors: those of
- * partition_follower_fetched. Threads: any. */
+ * leader_end_offset: it has everything before. broker_epoch: its own, or -1. It may join the ISR by
+ * that. Errors: those of partition_follower_fetched. Threads: any. */
 enum err replica_manager_follower_fetched(struct replica_manager *manager,
                                           struct partition *partition, int32_t leader_epoch,
-                                          int32_t replica_id, int64_t fetch_offset,
-                                          int64_t leader_end_offset, int64_t log_start_offset);
+                                          int32_t replica_id, int64_t broker_epoch,
+                                          int64_t fetch_offset, int64_t leader_end_offset,
+                                          int64_t log_start_offset);
 
 /* A reference that the caller gives back with partition_unref, or NULL. */
 struct partition *replica_manager_get(struct replica_manager *manager, struct slice topic,

@@ -18,6 +18,11 @@
 struct partition_host {
     const struct live_brokers *live_brokers; /* NULL: all are alive */
     _Atomic int64_t replica_lag_max_ms;      /* replica.lag.time.max.ms */
+    /* A partition that we lead has fewer than min.insync.replicas in sync, or has no longer: its
+     * note (partition_complete.h) is to be looked at. Called with its lock held: must only post.
+     * NULL: nobody keeps notes. */
+    void (*isr_thinned)(void *context, struct partition *partition);
+    void *context;
 };
 
 /* Before the first role. Without it every broker counts as alive. */

@@ -126,6 +126,8 @@ void broker_zk_start(struct server *server)
 {
     struct arena *arena = arena_new();
     struct znode_broker broker = describe_broker(server, arena);
+    int64_t stopped_in_epoch = log_manager_stopped_in_epoch(server->broker.log_manager);
+    broker.intact_since = stopped_in_epoch > 0 ? stopped_in_epoch : INTACT_SINCE_REGISTRATION;
     struct registration_callbacks callbacks = {
         .registered = registered, .refused = refused, .context = server};
     server->registration = registration_new(

@@ -18,6 +18,7 @@ struct event;
 struct config_watch;
 struct fetcher_threads;
 struct isr_sender;
+struct note_keeper;
 
 struct server {
     const struct config *config; /* as the file says; config_now(live) is what is in force */
@@ -33,6 +34,7 @@ struct server {
     struct control_thread *control;
     struct fetcher_threads *fetchers;
     struct isr_sender *isr_sender;
+    struct note_keeper *note_keeper;
     struct topic_settings *topic_settings;
 
     struct zk_session *zk_session;

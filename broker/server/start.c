@@ -14,6 +14,7 @@
 #include "broker/server/controller_join.h"
 #include "broker/server/fetcher_threads.h"
 #include "broker/server/isr_sender.h"
+#include "broker/server/note_keeper.h"
 #include "coordinator/zk/zk_bootstrap.h"
 #include "coordinator/zk/znode.h"
 
@@ -236,6 +237,12 @@ static void isr_changed(void *context, struct isr_change *change)
     isr_sender_post(server->isr_sender, change);
 }
 
+static void isr_thinned(void *context, struct partition *partition)
+{
+    struct server *server = context;
+    note_keeper_post(server->note_keeper, partition);
+}
+
 static void note_log(void *context, struct log *log)
 {
     (void)log;
@@ -255,10 +262,12 @@ static void make_replicas(struct server *server)
         .min_insync_replicas = min_insync_replicas,
         .broker_epoch = broker_epoch,
         .isr_changed = isr_changed,
+        .isr_thinned = isr_thinned,
         .context = server,
         .replica_lag_max_ms = server->config->replica_lag_time_max_ms,
     };
     server->isr_sender = isr_sender_new(server);
+    server->note_keeper = note_keeper_new(server);
     server->broker.replica_manager = replica_manager_new(&options);
     server->fetchers = fetcher_threads_start(server);
     replica_manager_set_fetchers(server->broker.replica_manager,
@@ -507,6 +516,7 @@ void server_stop(struct server *server)
     fetch_sessions_free(server->broker.fetch_sessions);
     fetcher_threads_free(server->fetchers);
     isr_sender_free(server->isr_sender);
+    note_keeper_free(server->note_keeper);
     replica_manager_free(server->broker.replica_manager);
     metadata_cache_free(server->broker.metadata_cache);
     log_manager_free(server->broker.log_manager);
