@@ -259,27 +259,37 @@ static void judge_anew(struct partition *partition, struct remote_replica *remot
     }
 }
 
-/* Replicas we knew while leading keep how far they are; new ones start unknown. */
+/* What we knew of it while leading stays known; else it starts unknown. */
+static void add_remote(struct partition *partition, int32_t id, const struct remote_replica *known,
+                       bool is_new_epoch)
+{
+    struct remote_replica *remote = &partition->remotes[partition->remotes_count++];
+    if (known)
+        *remote = *known;
+    else
+        begin_remote(remote, id);
+    if (is_new_epoch)
+        judge_anew(partition, remote, known);
+}
+
+/* The other replicas; and whoever is in the ISR without being one. As a reassignment ends the
+ * controller names the leader with its new replicas first and takes those that go out of the ISR
+ * after that. Until it has, one of them may be elected, so the watermark waits for them too. */
 static void take_remotes(struct partition *partition, bool keeps_progress, bool is_new_epoch)
 {
     struct remote_replica *before = partition->remotes;
     int32_t before_count = keeps_progress ? partition->remotes_count : 0;
+    int32_t replicas_count = partition->replicas_count, isr_count = partition->isr_count;
 
     partition->remotes =
-        mem_new_array(struct remote_replica, (size_t)partition->replicas_count + 1);
+        mem_new_array(struct remote_replica, (size_t)replicas_count + (size_t)isr_count + 1);
     partition->remotes_count = 0;
-    for (int32_t i = 0; i < partition->replicas_count; i++) {
-        int32_t id = partition->replicas[i];
-        if (id == partition->broker_id)
-            continue;
-        const struct remote_replica *known = find_remote(before, before_count, id);
-        struct remote_replica *remote = &partition->remotes[partition->remotes_count++];
-        if (known)
-            *remote = *known;
-        else
-            begin_remote(remote, id);
-        if (is_new_epoch)
-            judge_anew(partition, remote, known);
+    for (int32_t i = 0; i < replicas_count + isr_count; i++) {
+        int32_t id =
+            i < replicas_count ? partition->replicas[i] : partition->isr[i - replicas_count];
+        if (id != partition->broker_id &&
+            !find_remote(partition->remotes, partition->remotes_count, id))
+            add_remote(partition, id, find_remote(before, before_count, id), is_new_epoch);
     }
     free(before);
 }

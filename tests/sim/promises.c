@@ -251,14 +251,18 @@ static void check_member(struct cluster *cluster, int32_t id, int32_t t, int32_t
     const struct shadow *member = &cluster->promises->shadows[id][t][p];
     if (member->is_excused || leader->is_excused)
         return;
-    int64_t upto = leader->high_watermark;
-    if (member->count >= upto &&
-        (upto == 0 || memcmp(member->ids, leader->ids, (size_t)upto * sizeof *leader->ids) == 0))
+    int64_t at = 0;
+    while (at < leader->high_watermark && shadow_has(member, at, leader->ids[at]))
+        at++;
+    if (at == leader->high_watermark)
         return;
+    bool is_there = at < member->count;
     world_complain(cluster->world,
-                   "%" PRId32 " is in the ISR of %s-%" PRId32 " and ends at %" PRId64
-                   " or differs, the watermark is %" PRId64,
-                   id, cluster->world->topics[t], p, member->count, upto);
+                   "%" PRId32 " is in the ISR of %s-%" PRId32 " without the record at %" PRId64
+                   " of epoch %" PRId32 ": it has %" PRId64 ", there of epoch %" PRId32
+                   "; the watermark is %" PRId64,
+                   id, cluster->world->topics[t], p, at, leader->epochs[at], member->count,
+                   is_there ? member->epochs[at] : NO_EPOCH, leader->high_watermark);
 }
 
 static void check_isr(struct cluster *cluster, int32_t t, int32_t p)

@@ -551,6 +551,27 @@ static void test_consumers_may_read_where_the_offset_is_and_in_sync(void **state
     assert_int_equal(partition_read_candidates(p, 4, w->r->arena, &found), 0); /* deleted there */
 }
 
+/* The end of a reassignment: replicas 1 alone, and 3 is still in the ISR. */
+static void test_a_member_of_the_isr_that_is_no_replica_holds_the_watermark(void **state)
+{
+    struct isr_world *w = *state;
+    w->p = take_role(w->r, &(struct role_spec){.leader_epoch = 1,
+                                               .partition_epoch = 10,
+                                               .id = id_of(1),
+                                               .replicas = {1},
+                                               .replicas_count = 1,
+                                               .isr = {1, 3},
+                                               .isr_count = 2});
+    append_to(w->p, 5);
+    assert_int_equal(partition_high_watermark(w->p), 0);
+    partition_unref(take_role(w->r, &(struct role_spec){.leader_epoch = 2,
+                                                        .partition_epoch = 20,
+                                                        .id = id_of(1),
+                                                        .replicas = {1},
+                                                        .replicas_count = 1}));
+    assert_int_equal(partition_high_watermark(w->p), 5);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -569,6 +590,7 @@ int main(void)
         TEST(test_the_leader_alone_stays),
         TEST(test_those_in_sync_have_their_time_from_the_election_on),
         TEST(test_what_was_sent_to_a_follower_is_not_what_it_has),
+        TEST(test_a_member_of_the_isr_that_is_no_replica_holds_the_watermark),
         TEST(test_below_min_isr_nothing_is_committed_until_enough_are_back),
         TEST(test_a_caught_up_replica_holds_the_watermark_only_while_it_is_alive),
         TEST(test_the_look_for_laggards_sets_the_watermark_free_too),
