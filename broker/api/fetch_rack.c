@@ -4,12 +4,11 @@
 
 #define FIRST_VERSION_WITH_RACK 11
 
-static bool is_wanted(const struct fetch_part *part)
+bool fetch_rack_is_asked(const struct request *request, int32_t replica_id)
 {
-    const struct request *request = part->wait->request;
     const struct fetch_request *message = request->message;
     const char *selector = request->broker->config->replica_selector_class;
-    return part->wait->replica_id < 0 && request->api_version >= FIRST_VERSION_WITH_RACK &&
+    return replica_id < 0 && request->api_version >= FIRST_VERSION_WITH_RACK &&
            message->rack_id.size > 0 && selector &&
            strcmp(selector, RACK_AWARE_SELECTOR_CLASS) == 0;
 }
@@ -34,9 +33,9 @@ static bool is_better(const struct read_candidate *a, const struct read_candidat
 
 int32_t fetch_preferred_replica(struct fetch_part *part)
 {
-    if (!is_wanted(part))
-        return NO_BROKER;
     struct request *request = part->wait->request;
+    if (!fetch_rack_is_asked(request, part->wait->replica_id))
+        return NO_BROKER;
     const struct fetch_request *message = request->message;
     struct read_candidate *candidates;
     int32_t count = partition_read_candidates(part->partition, part->asked->fetch_offset,

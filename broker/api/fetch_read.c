@@ -6,58 +6,87 @@
 #include "broker/api/fetch_convert.h"
 #include "broker/api/fetch_rack.h"
 
-static int32_t replica_of(const struct fetch_request *message, int16_t api_version)
-{
-    return api_version >= 15 ? message->replica_state.replica_id : message->replica_id;
-}
-
 static int8_t newest_magic_of(int16_t api_version)
 {
     return api_version <= 1 ? 0 : api_version <= 3 ? 1 : 2;
 }
 
-static void resolve(struct fetch_part *part, struct broker *broker, struct arena *arena, bool by_id)
-{
-    part->topic = part->asked->topic;
-    if (by_id && slice_is_null(part->topic)) {
-        const char *name =
-            metadata_topic_name(broker->metadata_cache, part->asked->topic_id, arena);
-        part->topic = slice_str(name);
-        if (!name) {
-            part->is_unresolved = true;
-            part->error = ERR_UNKNOWN_TOPIC_ID;
-            return;
-        }
-        fetch_session_remember_name(part->asked, part->topic);
-    }
-    part->error = replica_manager_find(broker->replica_manager, part->topic, part->asked->partition,
-                                       &part->partition);
-    part->is_unresolved = part->error == ERR_UNKNOWN_TOPIC_OR_PARTITION;
-}
-
 enum err fetch_wait_init(struct fetch_wait *wait, struct request *request)
 {
     const struct fetch_request *message = request->message;
-    struct broker *broker = request->broker;
+    const struct broker *broker = request->broker;
     wait->request = request;
-    wait->replica_id = replica_of(message, request->api_version);
+    wait->replica_id = fetch_request_replica_id(message, request->api_version);
     wait->newest_magic = newest_magic_of(request->api_version);
     wait->max_bytes = request->api_version >= 3 ? message->max_bytes : INT32_MAX;
     if (wait->max_bytes > broker->config->fetch_max_bytes)
         wait->max_bytes = broker->config->fetch_max_bytes;
     wait->min_bytes = message->min_bytes < wait->max_bytes ? message->min_bytes : wait->max_bytes;
     enum err e = fetch_sessions_begin(broker->fetch_sessions, message, request->api_version,
-                                      wait->replica_id >= 0, request->arena, &wait->context);
-    if (e)
-        return e;
-    wait->parts_count = wait->context.partitions_count;
-    wait->parts = arena_new_array(request->arena, struct fetch_part, wait->parts_count + 1);
-    for (int32_t i = 0; i < wait->parts_count; i++) {
-        wait->parts[i].asked = &wait->context.partitions[i];
-        wait->parts[i].wait = wait;
-        resolve(&wait->parts[i], broker, request->arena, request->api_version >= 13);
+                                      request->arena, &wait->context);
+    if (!e && fetch_rack_is_asked(request, wait->replica_id))
+        fetch_context_add_all(&wait->context); /* brokers of the rack come and go unseen */
+    return e;
+}
+
+void fetch_wait_end(struct fetch_wait *wait)
+{
+    for (int32_t i = 0; i < wait->parts_count; i++)
+        wait->parts[i]->asked->in_hand = NULL;
+    fetch_session_end(&wait->context);
+}
+
+/* --- what is in hand --- */
+
+static struct fetch_part *add_part(struct fetch_wait *wait, struct fetch_partition *asked)
+{
+    struct arena *arena = wait->request->arena;
+    if (wait->parts_count == wait->parts_capacity) {
+        int32_t capacity = 2 * wait->parts_capacity;
+        if (capacity < wait->context.partitions_count)
+            capacity = wait->context.partitions_count;
+        struct fetch_part **more = arena_new_array(arena, struct fetch_part *, capacity);
+        if (wait->parts_count)
+            memcpy(more, wait->parts, (size_t)wait->parts_count * sizeof *more);
+        wait->parts = more;
+        wait->parts_capacity = capacity;
     }
+    struct fetch_part *part = arena_alloc(arena, sizeof *part);
+    part->asked = asked;
+    part->wait = wait;
+    asked->in_hand = part;
+    return wait->parts[wait->parts_count++] = part;
+}
+
+static enum err find_name(struct fetch_part *part)
+{
+    const struct request *request = part->wait->request;
+    if (request->api_version < 13 || !slice_is_null(part->asked->topic))
+        return ERR_OK;
+    const char *name =
+        metadata_topic_name(request->broker->metadata_cache, part->asked->topic_id, request->arena);
+    if (!name)
+        return ERR_UNKNOWN_TOPIC_ID;
+    fetch_context_remember_name(&part->wait->context, part->asked, slice_str(name));
     return ERR_OK;
+}
+
+/* The partition behind what is asked: the one found before, unless it has been deleted meanwhile,
+ * which leaves it without a role. */
+static enum err find_partition(struct fetch_part *part)
+{
+    struct fetch_partition *asked = part->asked;
+    if (asked->at && partition_role(asked->at) != ROLE_NONE)
+        return ERR_OK;
+    fetch_partition_lost(asked);
+    struct partition *found;
+    enum err e = find_name(part);
+    if (!e)
+        e = replica_manager_find(part->wait->request->broker->replica_manager, asked->topic,
+                                 asked->partition, &found);
+    if (!e)
+        fetch_partition_found(asked, found);
+    return e;
 }
 
 /* --- reading --- */
@@ -73,7 +102,7 @@ static void release(struct fetch_part *part)
 void fetch_read_release(struct fetch_wait *wait)
 {
     for (int32_t i = 0; i < wait->parts_count; i++)
-        release(&wait->parts[i]);
+        release(wait->parts[i]);
 }
 
 static enum err check_asked(const struct fetch_part *part)
@@ -115,7 +144,11 @@ static enum err read_part(struct fetch_part *part, int64_t left_bytes, bool at_l
     struct fetch_wait *wait = part->wait;
     const struct request *request = wait->request;
     const struct fetch_request *message = request->message;
-    enum err e = check_asked(part);
+    enum err e = find_partition(part);
+    part->partition = part->asked->at;
+    part->is_unresolved = e == ERR_UNKNOWN_TOPIC_ID || e == ERR_UNKNOWN_TOPIC_OR_PARTITION;
+    if (!e)
+        e = check_asked(part);
     if (e)
         return e;
     if (left_bytes < 0)
@@ -151,87 +184,55 @@ static int64_t bytes_of(const struct fetch_part *part)
     return part->is_converted ? (int64_t)part->converted.size : part->result.slice.size_bytes;
 }
 
-/* Whether the last reading, which found nothing, still tells all there is. */
-static bool is_as_read(const struct fetch_part *part)
+static bool is_exhausted(const struct fetch_part *part)
 {
-    return part->is_exhausted && partition_moves(part->partition) == part->moves;
+    return !part->error && !part->result.is_diverging && part->preferred_replica == NO_BROKER &&
+           part->asked->fetch_offset >= part->result.limit_offset;
 }
 
-static void read_anew(struct fetch_part *part, bool may_block)
+/* What may still change without a movement is looked at again; what is read to its end rests. */
+static void read_one(struct fetch_part *part, bool may_block)
 {
     struct fetch_wait *wait = part->wait;
-    part->moves = partition_moves(part->partition); /* first: what moves meanwhile is read again */
+    release(part);
+    part->preferred_replica = NO_BROKER;
+    part->result = (struct partition_read_result){0};
     part->error = read_part(part, wait->max_bytes - wait->bytes, wait->bytes == 0, may_block);
-    part->is_exhausted = !part->error && !part->result.is_diverging &&
-                         part->preferred_replica == NO_BROKER &&
-                         part->asked->fetch_offset >= part->result.limit_offset;
+    if (part->error)
+        release(part);
+    if (is_exhausted(part))
+        fetch_context_rest(&wait->context, part->asked, part->result.leader_epoch);
+    else
+        fetch_context_keep(&wait->context, part->asked);
+    if (part->error) {
+        wait->must_answer |= !part->is_unresolved;
+        return;
+    }
+    wait->must_answer |= part->result.is_diverging || part->preferred_replica != NO_BROKER;
+    wait->bytes += bytes_of(part);
 }
 
-bool fetch_read_all(struct fetch_wait *wait, bool may_block)
+static void keep_from(struct fetch_wait *wait, int32_t index)
 {
+    for (int32_t i = index; i < wait->context.partitions_count; i++)
+        fetch_context_keep(&wait->context, wait->context.partitions[i]);
+}
+
+bool fetch_read_due(struct fetch_wait *wait, bool may_block)
+{
+    struct fetch_context *context = &wait->context;
     wait->bytes = 0;
-    wait->must_answer = wait->has_interest = false;
-    for (int32_t i = 0; i < wait->parts_count; i++) {
-        struct fetch_part *part = &wait->parts[i];
-        if (!part->partition) {
-            wait->must_answer |= !part->is_unresolved;
-            continue;
-        }
-        wait->has_interest = true;
-        if (is_as_read(part))
-            continue;
-        release(part);
-        read_anew(part, may_block);
+    wait->must_answer = false;
+    fetch_context_take(context);
+    for (int32_t i = 0; i < context->partitions_count; i++) {
+        struct fetch_partition *asked = context->partitions[i];
+        struct fetch_part *part = asked->in_hand ? asked->in_hand : add_part(wait, asked);
+        read_one(part, may_block);
         if (part->error == ERR_AGAIN && !may_block) {
             fetch_read_release(wait);
+            keep_from(wait, i + 1);
             return false;
         }
-        if (part->error) {
-            release(part);
-            wait->must_answer = true;
-            continue;
-        }
-        wait->must_answer |= part->result.is_diverging || part->preferred_replica != NO_BROKER;
-        wait->bytes += bytes_of(part);
     }
     return true;
-}
-
-/* --- waiting --- */
-
-static void moved(struct partition_waiter *waiter)
-{
-    struct fetch_wait *wait = CONTAINER_OF(waiter, struct fetch_part, waiter)->wait;
-    atomic_store(&wait->moved_meanwhile, true);
-    if (!atomic_exchange(&wait->is_posted, true)) {
-        atomic_store(&wait->moved_meanwhile, false);
-        request_post(wait->request, wait->on_moved);
-    }
-}
-
-void fetch_wait_register(struct fetch_wait *wait, void (*on_moved)(struct request *request))
-{
-    wait->on_moved = on_moved;
-    wait->is_registered = true;
-    for (int32_t i = 0; i < wait->parts_count; i++) {
-        wait->parts[i].waiter.moved = moved;
-        if (wait->parts[i].partition)
-            partition_wait_fetch(wait->parts[i].partition, &wait->parts[i].waiter);
-    }
-}
-
-void fetch_wait_unregister(struct fetch_wait *wait)
-{
-    if (!wait->is_registered)
-        return;
-    wait->is_registered = false;
-    for (int32_t i = 0; i < wait->parts_count; i++)
-        if (wait->parts[i].partition)
-            partition_stop_waiting(wait->parts[i].partition, &wait->parts[i].waiter);
-}
-
-void fetch_wait_release_partitions(struct fetch_wait *wait)
-{
-    for (int32_t i = 0; i < wait->parts_count; i++)
-        partition_unref(TAKE(wait->parts[i].partition));
 }

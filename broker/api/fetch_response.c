@@ -70,7 +70,7 @@ static void fill(struct fetch_part *part, struct fetch_response_partition_data *
     to->partition_index = part->asked->partition;
     if (part->error) {
         if (part->error == ERR_IO)
-            trace_error("read failed topic=%.*s partition=%d: %s", SLICE_ARG(part->topic),
+            trace_error("read failed topic=%.*s partition=%d: %s", SLICE_ARG(part->asked->topic),
                         part->asked->partition, err_sentence(part->error));
         set_error(to, error_for(part->error, part->wait->request->api_version));
         if (part->is_unresolved)
@@ -91,7 +91,8 @@ static void fill(struct fetch_part *part, struct fetch_response_partition_data *
 
 static bool is_same_topic(const struct fetch_part *a, const struct fetch_part *b)
 {
-    return slice_equal(a->topic, b->topic) && uuid_equal(a->asked->topic_id, b->asked->topic_id);
+    return slice_equal(a->asked->topic, b->asked->topic) &&
+           uuid_equal(a->asked->topic_id, b->asked->topic_id);
 }
 
 static bool must_answer(struct fetch_part *part)
@@ -108,8 +109,8 @@ static void add_hint(struct leader_hints *hints, const struct fetch_part *part,
                      struct fetch_response_partition_data *to)
 {
     if (part->error == ERR_NOT_LEADER_OR_FOLLOWER || part->error == ERR_FENCED_LEADER_EPOCH)
-        leader_hints_find(hints, part->topic, part->asked->partition, &to->current_leader.leader_id,
-                          &to->current_leader.leader_epoch);
+        leader_hints_find(hints, part->asked->topic, part->asked->partition,
+                          &to->current_leader.leader_id, &to->current_leader.leader_epoch);
 }
 
 static void set_endpoints(struct leader_hints *hints, struct fetch_response *response)
@@ -128,8 +129,27 @@ static void set_endpoints(struct leader_hints *hints, struct fetch_response *res
     }
 }
 
+static int compare_turns(const void *a, const void *b)
+{
+    uint64_t first = (*(struct fetch_part *const *)a)->asked->turn,
+             second = (*(struct fetch_part *const *)b)->asked->turn;
+    return (first > second) - (first < second);
+}
+
+/* Those that came in later, as they moved, have their place among the others. */
+static void put_in_turn(struct fetch_wait *wait)
+{
+    for (int32_t i = 1; i < wait->parts_count; i++) {
+        if (wait->parts[i - 1]->asked->turn < wait->parts[i]->asked->turn)
+            continue;
+        qsort(wait->parts, (size_t)wait->parts_count, sizeof *wait->parts, compare_turns);
+        return;
+    }
+}
+
 struct fetch_response *fetch_read_response(struct fetch_wait *wait)
 {
+    put_in_turn(wait);
     struct request *request = wait->request;
     struct arena *arena = request->arena;
     struct fetch_response *response = arena_alloc(arena, sizeof *response);
@@ -144,7 +164,7 @@ struct fetch_response *fetch_read_response(struct fetch_wait *wait)
     struct fetch_response_fetchable_topic_response *topic = NULL;
     const struct fetch_part *previous = NULL;
     for (int32_t i = 0; i < wait->parts_count; i++) {
-        struct fetch_part *part = &wait->parts[i];
+        struct fetch_part *part = wait->parts[i];
         if (!must_answer(part))
             continue;
         if (!previous || !is_same_topic(previous, part)) {

@@ -72,6 +72,11 @@ MUST_USE enum err log_manager_delete(struct log_manager *manager, const char *to
 void log_manager_for_each(struct log_manager *manager,
                           void (*visit)(void *context, struct log *log), void *context);
 
+/* Be told, on a log worker, when retention has raised a log's start; until log_manager_stop(). */
+typedef void log_start_raised_fn(void *context, const struct log *log);
+void log_manager_on_start_raised(struct log_manager *manager, log_start_raised_fn *raised,
+                                 void *context);
+
 /* High watermarks are kept in replication-offset-checkpoint; the replica layer gives them through
  * this. */
 int64_t log_manager_checkpointed_high_watermark(struct log_manager *manager, const char *topic,

@@ -53,6 +53,9 @@ struct log_manager {
     int64_t due_ms[TASK_COUNT]; /* monotonic */
     _Atomic bool is_running[TASK_COUNT];
     _Atomic bool small_files_due;
+
+    log_start_raised_fn *_Atomic start_raised; /* NULL: nobody asks */
+    void *start_raised_context;                /* written before it */
 };
 
 /* --- log_manager_load.c --- */
@@ -63,6 +66,8 @@ void log_manager_start_timer(struct log_manager *manager);
 void log_manager_stop_timer(struct log_manager *manager);
 /* Run what is due, on this thread; gives when to come again. For tests, too. */
 int64_t log_manager_tick(struct log_manager *manager);
+/* Retention of every log, on this thread. */
+void log_manager_retain(struct log_manager *manager);
 void log_manager_remove_later(void *context, const char *path, int64_t delay_ms);
 /* Remove what is due (all: even what is not). */
 void log_manager_remove_due(struct log_manager *manager, bool all);

@@ -172,16 +172,32 @@ static void say(const struct log *log, enum err e, const char *what)
                    log->partition, err_sentence(e));
 }
 
+void log_manager_on_start_raised(struct log_manager *manager, log_start_raised_fn *raised,
+                                 void *context)
+{
+    manager->start_raised_context = context;
+    atomic_store(&manager->start_raised, raised); /* last: it publishes the context */
+}
+
 static void retain_one(void *context, struct log *log)
 {
-    (void)context;
+    struct log_manager *manager = context;
     if (atomic_load(&log->is_offline))
         return;
+    int64_t start = log_start_offset(log);
     say(log, log_retain(log), "retention");
+    log_start_raised_fn *raised = atomic_load(&manager->start_raised);
+    if (raised && start != log_start_offset(log))
+        raised(manager->start_raised_context, log);
     int64_t end = log_end_offset(log);
     if (end == log->rest_end_offset)
         log_rest(log);
     log->rest_end_offset = end;
+}
+
+void log_manager_retain(struct log_manager *manager)
+{
+    log_manager_for_each(manager, retain_one, manager);
 }
 
 static void flush_one(void *context, struct log *log)
@@ -233,7 +249,7 @@ static void run_task(struct log_manager *manager, enum log_task task)
 {
     switch (task) {
     case TASK_RETENTION:
-        log_manager_for_each(manager, retain_one, manager);
+        log_manager_retain(manager);
         break;
     case TASK_FLUSH:
         log_manager_for_each(manager, flush_one, manager);

@@ -20,25 +20,30 @@ struct fetch_sessions *fetch_sessions_new(int32_t slots, struct clock *clock)
     return sessions;
 }
 
-void cached_partition_free(struct cached_partition *cached)
+void session_partition_free(struct fetch_session *session, struct fetch_partition *item)
 {
-    list_remove(&cached->node);
-    free(cached->topic);
-    free(cached->name);
-    free(cached);
+    if (item->at && session->beat)
+        partition_follower_leaves(item->at, session->beat);
+    fetch_partition_lost(item); /* first: a movement would make it due again */
+    fetch_watch_remove(&session->watch, item);
+    list_remove(&item->node);
+    free(item->own_topic);
+    free(item);
 }
 
 void fetch_session_free(struct fetch_session *session)
 {
     list_for_each (&session->partitions, node)
-        cached_partition_free(list_entry(node, struct cached_partition, node));
+        session_partition_free(session, list_entry(node, struct fetch_partition, node));
     map_done(&session->by_key);
+    fetch_watch_done(&session->watch);
+    follower_beat_unref(session->beat);
     free(session);
 }
 
-static void free_all(struct list_node *list)
+void fetch_sessions_bury(struct list_node *gone)
 {
-    list_for_each (list, node)
+    for (struct list_node *node; (node = list_pop_front(gone));)
         fetch_session_free(list_entry(node, struct fetch_session, node));
 }
 
@@ -47,8 +52,8 @@ void fetch_sessions_free(struct fetch_sessions *sessions)
 {
     if (!sessions)
         return;
-    free_all(&sessions->by_use);
-    free_all(&sessions->doomed);
+    fetch_sessions_bury(&sessions->by_use);
+    fetch_sessions_bury(&sessions->doomed);
     map_done(&sessions->by_id);
     lock_done(&sessions->lock);
     free(sessions);
@@ -60,16 +65,18 @@ int32_t fetch_sessions_count(struct fetch_sessions *sessions)
     return (int32_t)sessions->by_id.count;
 }
 
-void fetch_session_remove(struct fetch_sessions *sessions, struct fetch_session *session)
+int64_t fetch_sessions_looks(const struct fetch_sessions *sessions)
+{
+    return atomic_load(&sessions->looks);
+}
+
+void fetch_session_remove(struct fetch_sessions *sessions, struct fetch_session *session,
+                          struct list_node *ret_gone)
 {
     map_remove(&sessions->by_id, MAP_KEY(session->id));
     list_remove(&session->node);
-    if (session->is_lent) {
-        session->is_doomed = true;
-        list_push_back(&sessions->doomed, &session->node);
-    } else {
-        fetch_session_free(session);
-    }
+    session->is_doomed = session->is_lent;
+    list_push_back(session->is_lent ? &sessions->doomed : ret_gone, &session->node);
 }
 
 void fetch_session_touch(struct fetch_sessions *sessions, struct fetch_session *session)
@@ -92,8 +99,9 @@ static int compare_worth(const struct fetch_session *a, const struct fetch_sessi
 {
     if (a->is_follower != b->is_follower)
         return a->is_follower ? 1 : -1;
-    if (a->by_key.count != b->by_key.count)
-        return a->by_key.count > b->by_key.count ? 1 : -1;
+    int32_t a_size = atomic_load(&a->size), b_size = atomic_load(&b->size);
+    if (a_size != b_size)
+        return a_size > b_size ? 1 : -1;
     return (a->id > b->id) - (a->id < b->id);
 }
 
@@ -112,10 +120,11 @@ static bool is_worth_less(const struct fetch_session *session, bool is_follower,
 {
     if (session->is_follower != is_follower)
         return is_follower;
-    return (int32_t)session->by_key.count < size; /* as large is as good, and was here first */
+    return atomic_load(&session->size) < size; /* as large is as good, and was here first */
 }
 
-static bool make_room(struct fetch_sessions *sessions, bool is_follower, int32_t size)
+static bool make_room(struct fetch_sessions *sessions, bool is_follower, int32_t size,
+                      struct list_node *ret_gone)
 {
     if ((int32_t)sessions->by_id.count < sessions->slots)
         return true;
@@ -123,13 +132,13 @@ static bool make_room(struct fetch_sessions *sessions, bool is_follower, int32_t
         return false; /* no slots at all */
     struct fetch_session *oldest = list_entry(sessions->by_use.next, struct fetch_session, node);
     if (clock_mono_ms(sessions->clock) - oldest->used_ms > EVICTABLE_AFTER_MS) {
-        fetch_session_remove(sessions, oldest);
+        fetch_session_remove(sessions, oldest, ret_gone);
         return true;
     }
     struct fetch_session *least = least_worth(sessions, is_follower);
     if (!least || !is_worth_less(least, is_follower, size))
         return false;
-    fetch_session_remove(sessions, least);
+    fetch_session_remove(sessions, least, ret_gone);
     return true;
 }
 
@@ -146,17 +155,21 @@ static int32_t random_id(struct fetch_sessions *sessions)
 }
 
 struct fetch_session *fetch_session_make(struct fetch_sessions *sessions, bool is_follower,
-                                         bool uses_ids, int32_t size)
+                                         bool uses_ids, int32_t size, struct list_node *ret_gone)
 {
-    if (!make_room(sessions, is_follower, size))
+    if (!make_room(sessions, is_follower, size, ret_gone))
         return NULL;
     struct fetch_session *session = mem_new(struct fetch_session);
     session->id = random_id(sessions);
     session->next_epoch = 1;
     session->is_follower = is_follower;
     session->uses_ids = uses_ids;
+    atomic_store(&session->size, size);
     session->created_ms = session->used_ms = clock_mono_ms(sessions->clock);
     list_init(&session->partitions);
+    fetch_watch_init(&session->watch, is_follower);
+    if (is_follower)
+        session->beat = follower_beat_new(session->created_ms);
     map_put(&sessions->by_id, MAP_KEY(session->id), session);
     list_push_back(&sessions->by_use, &session->node);
     return session;

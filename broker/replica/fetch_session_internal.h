@@ -7,15 +7,12 @@
 #include "broker/base/thread.h"
 #include "broker/replica/fetch_session.h"
 
-struct cached_partition {
-    struct list_node node; /* in the session's order */
-    char *topic;           /* NULL when it was asked by id */
-    char *name;            /* of a topic asked by id, once it was found */
-    struct uuid topic_id;
-    int32_t partition;
-    int64_t fetch_offset, log_start_offset;
-    int32_t max_bytes, current_leader_epoch, last_fetched_epoch;
-    int64_t sent_high_watermark, sent_log_start_offset;
+/* Who reads: what another one may see is other, so what rested for the one does not for the next.
+ */
+struct fetch_reader {
+    int32_t replica_id;
+    int16_t api_version;
+    int8_t isolation_level;
 };
 
 struct fetch_session {
@@ -24,13 +21,19 @@ struct fetch_session {
     bool is_follower, uses_ids;
     bool is_lent, is_doomed; /* doomed: out of the cache, freed when it is given back */
     int64_t created_ms, used_ms;
+    _Atomic int32_t size; /* of the map: others weigh a session that is lent by it */
     struct map by_key;
-    struct list_node partitions;
+    struct list_node partitions; /* struct fetch_partition, by turn */
+    uint64_t next_turn;
+    struct fetch_reader reader;
+    struct fetch_watch watch;
+    struct follower_beat *beat; /* of a follower */
 };
 
 struct fetch_sessions {
     struct clock *clock;
     int32_t slots;
+    _Atomic int64_t looks;
 
     struct lock lock; /* RANK_LEAF; guards the cache and every session not lent */
     struct map by_id;
@@ -40,14 +43,20 @@ struct fetch_sessions {
 
 /* --- the cache (fetch_session_cache.c); under its lock --- */
 
-/* Out of the cache; freed now, or when the request that holds it gives it back. */
-void fetch_session_remove(struct fetch_sessions *sessions, struct fetch_session *session);
+/* Out of the cache: onto `ret_gone`, to be freed by fetch_sessions_bury() without the lock; or when
+ * the request that holds it gives it back. */
+void fetch_session_remove(struct fetch_sessions *sessions, struct fetch_session *session,
+                          struct list_node *ret_gone);
 /* A new one for so many partitions, or NULL: there is no room and nobody must give way. */
 struct fetch_session *fetch_session_make(struct fetch_sessions *sessions, bool is_follower,
-                                         bool uses_ids, int32_t size);
+                                         bool uses_ids, int32_t size, struct list_node *ret_gone);
 void fetch_session_touch(struct fetch_sessions *sessions, struct fetch_session *session);
+
+/* --- without the lock, as partitions have locks of their own --- */
+void fetch_sessions_bury(struct list_node *gone);
 void fetch_session_free(struct fetch_session *session);
-void cached_partition_free(struct cached_partition *cached);
+/* Out of its session, which it has left. */
+void session_partition_free(struct fetch_session *session, struct fetch_partition *item);
 
 /* --- requests (fetch_session_read.c) --- */
 

@@ -1,6 +1,11 @@
 /* From a Fetch request to the list of partitions it names. */
 #include "broker/replica/fetch_session_internal.h"
 
+int32_t fetch_request_replica_id(const struct fetch_request *request, int16_t api_version)
+{
+    return api_version >= 15 ? request->replica_state.replica_id : request->replica_id;
+}
+
 struct slice fetch_partition_key(struct arena *arena, struct slice topic, struct uuid topic_id,
                                  int32_t partition)
 {
@@ -57,16 +62,16 @@ static struct fetch_partition *place_for(struct fetch_context *context, struct m
                                          const struct fetch_partition *partition,
                                          struct arena *arena)
 {
-    struct fetch_partition *next = &context->partitions[context->partitions_count];
-    if (context->partitions_count < FEW_PARTITIONS) {
-        for (int32_t i = 0; i < context->partitions_count; i++)
-            if (is_same(&context->partitions[i], partition))
-                return &context->partitions[i];
+    struct fetch_partition *next = &context->request[context->request_count];
+    if (context->request_count < FEW_PARTITIONS) {
+        for (int32_t i = 0; i < context->request_count; i++)
+            if (is_same(&context->request[i], partition))
+                return &context->request[i];
         return next;
     }
     if (seen->count == 0)
-        for (int32_t i = 0; i < context->partitions_count; i++)
-            map_put(seen, key_of(arena, &context->partitions[i]), &context->partitions[i]);
+        for (int32_t i = 0; i < context->request_count; i++)
+            map_put(seen, key_of(arena, &context->request[i]), &context->request[i]);
     struct slice whole = key_of(arena, partition);
     struct fetch_partition *known = map_get(seen, whole);
     if (!known)
@@ -79,9 +84,9 @@ void fetch_request_read(const struct fetch_request *request, int16_t api_version
                         struct arena *arena, struct fetch_context *ret)
 {
     struct map seen = {0};
-    ret->partitions =
+    ret->request =
         arena_new_array(arena, struct fetch_partition, (size_t)count_partitions(request) + 1);
-    ret->partitions_count = 0;
+    ret->request_count = 0;
     for (int32_t t = 0; t < request->topics_count; t++) {
         const struct fetch_request_fetch_topic *topic = &request->topics[t];
         for (int32_t i = 0; i < topic->partitions_count; i++) {
@@ -89,8 +94,8 @@ void fetch_request_read(const struct fetch_request *request, int16_t api_version
                 partition_from(topic, &topic->partitions[i], api_version);
             struct fetch_partition *place = place_for(ret, &seen, &partition, arena);
             *place = partition;
-            if (place == &ret->partitions[ret->partitions_count])
-                ret->partitions_count++;
+            if (place == &ret->request[ret->request_count])
+                ret->request_count++;
         }
     }
     map_done(&seen);

@@ -155,13 +155,22 @@ static void cancel_forgetting(struct followed *followed)
     forgotten_free(map_remove(&followed->source->forgotten, slice_of(key, size)));
 }
 
+static size_t count_changed(const struct fetch_source *source)
+{
+    size_t count = 0;
+    list_for_each (&source->changed, node)
+        count++;
+    return count;
+}
+
+/* What it costs is what has changed, not what is followed. */
 static void list_changed(struct fetch_source *source, struct fetch_request *request)
 {
     struct arena *arena = source->fetcher->arena;
-    request->topics =
-        arena_new_array(arena, struct fetch_request_fetch_topic, source->followed_count + 1);
+    size_t count = count_changed(source);
+    request->topics = arena_new_array(arena, struct fetch_request_fetch_topic, count + 1);
     struct fetch_request_fetch_partition *partitions =
-        arena_new_array(arena, struct fetch_request_fetch_partition, source->followed_count + 1);
+        arena_new_array(arena, struct fetch_request_fetch_partition, count + 1);
     for (struct list_node *node; (node = list_pop_front(&source->changed));) {
         struct followed *followed = list_entry(node, struct followed, queue);
         if (!describe(followed, partitions)) {

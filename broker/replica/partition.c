@@ -23,7 +23,7 @@ struct partition *partition_new(const char *topic, int32_t id, struct uuid topic
     partition->joining_id = NO_BROKER;
     partition->noted_epoch = NO_NOTE;
     lock_init(&partition->lock, RANK_PARTITION, "partition");
-    list_init(&partition->fetch_waiters);
+    list_init(&partition->watchers);
     list_init(&partition->ack_waiters);
     list_init(&partition->delete_waiters);
     return partition;
@@ -38,9 +38,10 @@ void partition_unref(struct partition *partition)
 {
     if (!partition || atomic_fetch_sub(&partition->references, 1) > 1)
         return;
-    assert(list_is_empty(&partition->fetch_waiters)); /* a waiter holds a reference */
+    assert(list_is_empty(&partition->watchers)); /* who watches or waits holds a reference */
     assert(list_is_empty(&partition->ack_waiters));
     assert(list_is_empty(&partition->delete_waiters));
+    partition_end_rests(partition);
     free(partition->isr);
     free(partition->replicas);
     free(partition->remotes);
@@ -94,19 +95,21 @@ struct log *partition_log(struct partition *partition)
     return partition->log;
 }
 
-/* --- who waits --- */
+/* --- who watches or waits --- */
 
-uint64_t partition_moves(struct partition *partition)
+void partition_tell_readers(struct partition *partition, enum movement movement)
 {
-    return atomic_load(&partition->moves);
+    assert_held(&partition->lock);
+    list_for_each (&partition->watchers, node) {
+        struct partition_watcher *watcher = list_entry(node, struct partition_watcher, node);
+        watcher->moved(watcher, movement);
+    }
 }
 
-void partition_tell_fetchers(struct partition *partition)
+void partition_log_start_moved(struct partition *partition)
 {
-    atomic_fetch_add(&partition->moves, 1);
-    list_for_each (&partition->fetch_waiters, node)
-        list_entry(node, struct partition_waiter, node)
-            ->moved(list_entry(node, struct partition_waiter, node));
+    LOCK_SCOPE(&partition->lock);
+    partition_tell_readers(partition, MOVED_START);
 }
 
 static void tell_acks_below(struct partition *partition, int64_t high_watermark)
@@ -124,14 +127,20 @@ void partition_tell_everyone(struct partition *partition)
 {
     tell_acks_below(partition, INT64_MAX);
     partition_tell_deleters(partition);
-    partition_tell_fetchers(partition);
+    partition_tell_readers(partition, MOVED_ROLE);
 }
 
-void partition_wait_fetch(struct partition *partition, struct partition_waiter *waiter)
+void partition_watch(struct partition *partition, struct partition_watcher *watcher)
 {
     LOCK_SCOPE(&partition->lock);
-    assert(!list_is_linked(&waiter->node)); /* twice would cut off those behind it */
-    list_push_back(&partition->fetch_waiters, &waiter->node);
+    assert(!list_is_linked(&watcher->node)); /* twice would cut off those behind it */
+    list_push_back(&partition->watchers, &watcher->node);
+}
+
+void partition_unwatch(struct partition *partition, struct partition_watcher *watcher)
+{
+    LOCK_SCOPE(&partition->lock);
+    list_remove(&watcher->node);
 }
 
 bool partition_wait_ack(struct partition *partition, struct partition_waiter *waiter)
@@ -158,10 +167,10 @@ int32_t partition_effective_min_isr(const struct partition *partition)
                : partition->replicas_count;
 }
 
-static bool isr_contains(const struct partition *partition, int32_t broker_id)
+bool ids_contain(const int32_t *ids, int32_t count, int32_t id)
 {
-    for (int32_t i = 0; i < partition->isr_count; i++)
-        if (partition->isr[i] == broker_id)
+    for (int32_t i = 0; i < count; i++)
+        if (ids[i] == id)
             return true;
     return false;
 }
@@ -186,7 +195,7 @@ void partition_advance_high_watermark(struct partition *partition)
     atomic_store_explicit(&partition->high_watermark, lowest, memory_order_release);
     log_set_high_watermark(partition->log, lowest);
     tell_acks_below(partition, lowest);
-    partition_tell_fetchers(partition);
+    partition_tell_readers(partition, MOVED_WATERMARK);
 }
 
 void partition_flushed(struct partition *partition)
@@ -252,7 +261,8 @@ static void judge_anew(struct partition *partition, struct remote_replica *remot
                        bool keeps_progress)
 {
     int64_t now_ms = clock_mono_ms(partition->clock);
-    remote->caught_up_ms = isr_contains(partition, remote->broker_id) ? now_ms : NEVER_MS;
+    bool is_in_sync = ids_contain(partition->isr, partition->isr_count, remote->broker_id);
+    remote->caught_up_ms = is_in_sync ? now_ms : NEVER_MS;
     if (keeps_progress) {
         remote->last_fetch_ms = now_ms;
         remote->last_fetch_leader_end = partition->epoch_start_offset;
@@ -277,6 +287,7 @@ static void add_remote(struct partition *partition, int32_t id, const struct rem
  * after that. Until it has, one of them may be elected, so the watermark waits for them too. */
 static void take_remotes(struct partition *partition, bool keeps_progress, bool is_new_epoch)
 {
+    partition_end_rests(partition);
     struct remote_replica *before = partition->remotes;
     int32_t before_count = keeps_progress ? partition->remotes_count : 0;
     int32_t replicas_count = partition->replicas_count, isr_count = partition->isr_count;
@@ -333,8 +344,8 @@ enum err partition_lead(struct partition *partition, const struct partition_assi
     take_remotes(partition, was_leader, is_new_epoch);
     partition_advance_high_watermark(partition);
     partition_tell_note_keeper(partition);
-    if (!was_leader || is_new_epoch) /* fetches of an earlier epoch are refused now, and go on */
-        partition_tell_fetchers(partition);
+    /* Fetches of an earlier epoch are refused now, and go on. */
+    partition_tell_readers(partition, !was_leader || is_new_epoch ? MOVED_ROLE : MOVED_ISR);
     return ERR_OK;
 }
 
@@ -363,6 +374,7 @@ void partition_set_topic_id(struct partition *partition, struct uuid topic_id)
 {
     LOCK_SCOPE(&partition->lock);
     partition->topic_id = topic_id;
+    partition_tell_readers(partition, MOVED_ROLE);
 }
 
 void partition_set_min_insync_replicas(struct partition *partition, int32_t count)
@@ -370,15 +382,8 @@ void partition_set_min_insync_replicas(struct partition *partition, int32_t coun
     LOCK_SCOPE(&partition->lock);
     partition->min_insync_replicas = count;
     partition_tell_note_keeper(partition);
-}
-
-static bool names_us(const struct partition *partition,
-                     const struct partition_assignment *assignment)
-{
-    for (int32_t i = 0; i < assignment->replicas_count; i++)
-        if (assignment->replicas[i] == partition->broker_id)
-            return true;
-    return false;
+    if (partition->role == ROLE_LEADER)
+        partition_advance_high_watermark(partition);
 }
 
 enum err partition_judge_assignment(struct partition *partition,
@@ -393,7 +398,9 @@ enum err partition_judge_assignment(struct partition *partition,
     if (gets_id && has_id && !uuid_equal(partition->topic_id, assignment->topic_id))
         return ERR_INCONSISTENT_TOPIC_ID;
     if (assignment->leader_epoch > partition->leader_epoch)
-        return names_us(partition, assignment) ? ERR_OK : ERR_UNKNOWN_TOPIC_OR_PARTITION;
+        return ids_contain(assignment->replicas, assignment->replicas_count, partition->broker_id)
+                   ? ERR_OK
+                   : ERR_UNKNOWN_TOPIC_OR_PARTITION;
     if (assignment->leader_epoch < partition->leader_epoch)
         return ERR_STALE_CONTROLLER_EPOCH;
     if (gets_id && !has_id) {

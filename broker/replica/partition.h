@@ -28,12 +28,29 @@ enum acks { ACKS_ALL = -1, ACKS_NONE = 0, ACKS_LEADER = 1 };
 
 struct partition;
 
-/* Someone who waits for a partition to move: embedded in the waiter, one for each partition it
- * waits on. `moved` is called with the partition's lock held: it must only note and post. */
+/* Someone who waits for a partition to reach an offset: embedded in the waiter, one for each
+ * partition it waits on. `moved` is called with the partition's lock held: it must only note and
+ * post. */
 struct partition_waiter {
     struct list_node node;
     void (*moved)(struct partition_waiter *waiter);
-    int64_t offset; /* produce: fires once the high watermark reaches it */
+    int64_t offset; /* of the high watermark (produce) or the low one (DeleteRecords) */
+};
+
+/* What has changed for those who read. */
+enum movement {
+    MOVED_END,       /* the log end: followers may read more */
+    MOVED_WATERMARK, /* the high watermark: consumers may read more, and all are told of it */
+    MOVED_START,     /* the log start: there is nothing to read, but all are told of it */
+    MOVED_ISR,       /* who is in sync: one that is not may ask to join once more */
+    MOVED_ROLE,      /* the role, the epoch, the topic id, or the log was cut: any may be refused */
+};
+
+/* Someone who wants to know of every movement: embedded in the watcher, one for each partition.
+ * `moved` is called with the partition's lock held: it must only note and post. */
+struct partition_watcher {
+    struct list_node node;
+    void (*moved)(struct partition_watcher *watcher, enum movement movement);
 };
 
 /* What LeaderAndIsr says of a partition. Arrays are borrowed. */
@@ -173,13 +190,13 @@ enum err partition_follower_fetched_in(struct partition *partition, int32_t lead
                                        int64_t fetch_offset, int64_t leader_end_offset,
                                        int64_t log_start_offset);
 
-/* --- waiting --- */
-/* Counts what fetches that wait are told of: the same number later means that a reader would find
- * what it found. Threads: any, without a lock. */
-uint64_t partition_moves(struct partition *partition);
-/* Fetch: told at each move of what its reader may see, and when leadership is lost. Stays until
- * removed. */
-void partition_wait_fetch(struct partition *partition, struct partition_waiter *waiter);
+/* --- watching and waiting --- */
+/* Told of each movement until partition_unwatch(), after which no call is under way. The watcher
+ * holds a reference. */
+void partition_watch(struct partition *partition, struct partition_watcher *watcher);
+void partition_unwatch(struct partition *partition, struct partition_watcher *watcher);
+/* The log start was raised by retention, which knows of no partitions. */
+void partition_log_start_moved(struct partition *partition);
 /* Produce: told when the high watermark reaches waiter->offset or leadership is lost; false if that
  * is already so (not added). */
 bool partition_wait_ack(struct partition *partition, struct partition_waiter *waiter);

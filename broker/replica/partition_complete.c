@@ -3,14 +3,6 @@
 
 #include "broker/replica/partition_internal.h"
 
-static bool is_in_isr(const struct partition *partition, int32_t id)
-{
-    for (int32_t i = 0; i < partition->isr_count; i++)
-        if (partition->isr[i] == id)
-            return true;
-    return false;
-}
-
 /* What was committed before we led ends below where our log ended then, wherever our own watermark
  * was. */
 static int64_t committed_bound(const struct partition *partition)
@@ -28,7 +20,7 @@ static void list_complete(const struct partition *partition, struct arena *arena
     for (int32_t i = 0; i < partition->remotes_count; i++) {
         const struct remote_replica *remote = &partition->remotes[i];
         if (remote->broker_epoch > 0 && remote->end_offset >= bound &&
-            !is_in_isr(partition, remote->broker_id))
+            !ids_contain(partition->isr, partition->isr_count, remote->broker_id))
             note->replicas[note->count++] =
                 (struct complete_replica){remote->broker_id, remote->broker_epoch};
     }

@@ -35,6 +35,7 @@ enum err partition_delete_records(struct partition *partition, int64_t offset, i
     if (e)
         return e;
     partition_tell_deleters(partition);
+    partition_tell_readers(partition, MOVED_START);
     *ret_offset = offset;
     *ret_low_watermark = low_watermark_of(partition);
     return ERR_OK;

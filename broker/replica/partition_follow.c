@@ -47,9 +47,11 @@ static bool is_within_first_batch(struct slice records, int64_t offset, int64_t 
 static enum err begin_anew(struct partition *partition, int64_t offset)
 {
     enum err e = log_truncate_fully(partition->log, offset);
-    if (!e)
-        atomic_store_explicit(&partition->high_watermark, offset, memory_order_release);
-    return e;
+    if (e)
+        return e;
+    atomic_store_explicit(&partition->high_watermark, offset, memory_order_release);
+    partition_tell_readers(partition, MOVED_ROLE);
+    return ERR_OK;
 }
 
 /* The leader's log start lies within its first batch (DeleteRecords), and we have nothing yet: our
@@ -74,7 +76,7 @@ static void follow_high_watermark(struct partition *partition, int64_t leader_hi
         return;
     atomic_store_explicit(&partition->high_watermark, high_watermark, memory_order_release);
     log_set_high_watermark(partition->log, high_watermark);
-    partition_tell_fetchers(partition); /* consumers that read from followers, KIP-392 */
+    partition_tell_readers(partition, MOVED_WATERMARK); /* consumers here, KIP-392 */
 }
 
 /* After the high watermark, as the start may not be above it. */
@@ -84,7 +86,10 @@ static enum err follow_log_start(struct partition *partition, int64_t leader_log
     int64_t start = leader_log_start < high_watermark ? leader_log_start : high_watermark;
     if (start <= log_start_offset(partition->log))
         return ERR_OK;
-    return log_raise_start(partition->log, start, high_watermark);
+    enum err e = log_raise_start(partition->log, start, high_watermark);
+    if (!e)
+        partition_tell_readers(partition, MOVED_START);
+    return e;
 }
 
 enum err partition_append_follower(struct partition *partition, int32_t leader_epoch,
@@ -128,8 +133,12 @@ static void lower_high_watermark(struct partition *partition, int64_t offset)
 
 static enum err cut(struct partition *partition, int64_t offset)
 {
+    bool is_less = offset < log_end_offset(partition->log);
     lower_high_watermark(partition, offset);
-    return log_truncate(partition->log, offset);
+    enum err e = log_truncate(partition->log, offset);
+    if (!e && is_less)
+        partition_tell_readers(partition, MOVED_ROLE);
+    return e;
 }
 
 static int64_t lesser(int64_t a, int64_t b)

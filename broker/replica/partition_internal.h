@@ -10,7 +10,8 @@ struct remote_replica {
     int64_t start_offset;
     int64_t caught_up_ms; /* when it last had everything, monotonic */
     int64_t last_fetch_ms, last_fetch_leader_end;
-    int64_t broker_epoch; /* that it gave when it asked last; -1: none */
+    int64_t broker_epoch;       /* that it gave when it asked last; -1: none */
+    struct follower_beat *beat; /* a reference while it rests: see partition_rest.c */
 };
 
 struct partition {
@@ -38,15 +39,18 @@ struct partition {
     int32_t noted_epoch; /* partition epoch of the note that may stand in ZooKeeper, or NO_NOTE */
     int32_t noted_count; /* replicas that it names */
     bool flush_gates_commit; /* flush.messages asks for it: nothing unsynced counts as committed */
-    struct list_node fetch_waiters, ack_waiters, delete_waiters;
+    struct list_node watchers, ack_waiters, delete_waiters;
 
     _Atomic int64_t high_watermark; /* written under the lock (release), read by all (acquire) */
-    _Atomic uint64_t moves;         /* of the high watermark, the log end or the role */
 };
+
+/* Is an id among those of an ISR or an assignment? */
+bool ids_contain(const int32_t *ids, int32_t count, int32_t id);
+struct remote_replica *partition_remote(struct partition *partition, int32_t broker_id);
 
 /* Under the lock: move the high watermark as far as the replicas allow, and tell who waits. */
 void partition_advance_high_watermark(struct partition *partition);
-void partition_tell_fetchers(struct partition *partition);
+void partition_tell_readers(struct partition *partition, enum movement movement);
 void partition_tell_everyone(struct partition *partition);
 /* Those whose deletion has reached every live replica, or will not here. */
 void partition_tell_deleters(struct partition *partition);
@@ -58,3 +62,10 @@ int32_t partition_maximal_isr_count(const struct partition *partition);
  * about to join. */
 bool partition_waits_for(const struct partition *partition, const struct remote_replica *remote,
                          int64_t now_ms);
+
+/* --- partition_rest.c; under the lock --- */
+/* The log end is about to be another than the one they have reached: what their sessions said of
+ * them until now is written down. */
+void partition_end_rests(struct partition *partition);
+void remote_end_rest(struct remote_replica *remote);
+int64_t remote_caught_up_ms(const struct remote_replica *remote);

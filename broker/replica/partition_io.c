@@ -51,10 +51,10 @@ enum err partition_append(struct partition *partition, uint8_t *records, size_t 
     if (result->is_duplicate)
         return ERR_OK;
     partition->flush_gates_commit = result->needs_flush;
-    int64_t before = partition_high_watermark(partition);
+    partition_end_rests(partition);
+    if (partition->remotes_count)
+        partition_tell_readers(partition, MOVED_END);
     partition_advance_high_watermark(partition);
-    if (partition->remotes_count && before == partition_high_watermark(partition))
-        partition_tell_fetchers(partition); /* followers read to the log end */
     return ERR_OK;
 }
 
@@ -114,14 +114,6 @@ enum err partition_check(struct partition *partition, int32_t current_leader_epo
     return e;
 }
 
-static bool is_replica(const struct partition *partition, int32_t broker_id)
-{
-    for (int32_t i = 0; i < partition->replicas_count; i++)
-        if (partition->replicas[i] == broker_id)
-            return true;
-    return false;
-}
-
 /* Who may read here, in the order of the JVM's checks. */
 static enum err check_reader(struct partition *partition, const struct partition_read *read,
                              struct log **ret_log, int32_t *ret_leader_epoch)
@@ -134,8 +126,9 @@ static enum err check_reader(struct partition *partition, const struct partition
         e = check_role(partition, !read->may_follow);
     if (e)
         return e;
-    bool is_ourselves = read->replica_id == partition->broker_id;
-    if (read->replica_id >= 0 && (is_ourselves || !is_replica(partition, read->replica_id)))
+    if (read->replica_id >= 0 &&
+        (read->replica_id == partition->broker_id ||
+         !ids_contain(partition->replicas, partition->replicas_count, read->replica_id)))
         return read->current_leader_epoch >= 0 ? ERR_UNKNOWN_LEADER_EPOCH
                                                : ERR_NOT_LEADER_OR_FOLLOWER;
     *ret_log = partition->log;
@@ -258,17 +251,15 @@ enum err partition_follower_fetched_in(struct partition *partition, int32_t lead
     if (partition->leader_epoch != leader_epoch) /* another leader may have cut what it has */
         return ERR_FENCED_LEADER_EPOCH;
     int64_t now_ms = clock_mono_ms(partition->clock);
-    for (int32_t i = 0; i < partition->remotes_count; i++) {
-        struct remote_replica *remote = &partition->remotes[i];
-        if (remote->broker_id != replica_id)
-            continue;
-        note_caught_up(remote, fetch_offset, leader_end_offset, now_ms);
-        remote->end_offset = fetch_offset;
-        remote->start_offset = log_start_offset;
-        remote->broker_epoch = broker_epoch;
-        partition_advance_high_watermark(partition);
-        partition_tell_deleters(partition);
-        return ERR_OK;
-    }
-    return ERR_UNKNOWN_LEADER_EPOCH;
+    struct remote_replica *remote = partition_remote(partition, replica_id);
+    if (!remote)
+        return ERR_UNKNOWN_LEADER_EPOCH;
+    remote_end_rest(remote);
+    note_caught_up(remote, fetch_offset, leader_end_offset, now_ms);
+    remote->end_offset = fetch_offset;
+    remote->start_offset = log_start_offset;
+    remote->broker_epoch = broker_epoch;
+    partition_advance_high_watermark(partition);
+    partition_tell_deleters(partition);
+    return ERR_OK;
 }

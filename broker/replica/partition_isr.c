@@ -18,25 +18,17 @@ void isr_change_free(struct isr_change *change)
     free(change);
 }
 
-static bool contains(const int32_t *ids, int32_t count, int32_t id)
-{
-    for (int32_t i = 0; i < count; i++)
-        if (ids[i] == id)
-            return true;
-    return false;
-}
-
-static struct remote_replica *remote_of(struct partition *partition, int32_t id)
+struct remote_replica *partition_remote(struct partition *partition, int32_t broker_id)
 {
     for (int32_t i = 0; i < partition->remotes_count; i++)
-        if (partition->remotes[i].broker_id == id)
+        if (partition->remotes[i].broker_id == broker_id)
             return &partition->remotes[i];
     return NULL;
 }
 
 bool partition_is_in_maximal_isr(const struct partition *partition, int32_t id)
 {
-    return contains(partition->isr, partition->isr_count, id) ||
+    return ids_contain(partition->isr, partition->isr_count, id) ||
            (partition->is_isr_pending && id == partition->joining_id);
 }
 
@@ -97,8 +89,8 @@ static bool may_join(struct partition *partition, int32_t replica_id)
 {
     if (partition->role != ROLE_LEADER || partition->is_isr_pending)
         return false;
-    const struct remote_replica *remote = remote_of(partition, replica_id);
-    return remote && !contains(partition->isr, partition->isr_count, replica_id) &&
+    const struct remote_replica *remote = partition_remote(partition, replica_id);
+    return remote && !ids_contain(partition->isr, partition->isr_count, replica_id) &&
            remote->end_offset >= partition_high_watermark(partition) &&
            remote->end_offset >= partition->epoch_start_offset &&
            partition_is_alive(partition, replica_id);
@@ -129,7 +121,7 @@ struct isr_change *partition_shrink_isr(struct partition *partition)
     int32_t *isr = mem_new_array(int32_t, (size_t)partition->isr_count);
     int32_t count = 0;
     for (int32_t i = 0; i < partition->isr_count; i++) {
-        const struct remote_replica *remote = remote_of(partition, partition->isr[i]);
+        const struct remote_replica *remote = partition_remote(partition, partition->isr[i]);
         if (!remote || !lags(partition, remote, now_ms)) {
             isr[count++] = partition->isr[i];
             continue;
@@ -163,6 +155,7 @@ static void confirm(struct partition *partition, const struct isr_answer *answer
                partition->id, partition->isr_count, partition->partition_epoch);
     partition_advance_high_watermark(partition);
     partition_tell_note_keeper(partition);
+    partition_tell_readers(partition, MOVED_ISR);
 }
 
 static bool is_answer_for(const struct partition *partition, const struct isr_change *change)
@@ -185,6 +178,7 @@ static bool settle_error(struct partition *partition, enum err e)
     case ERR_INELIGIBLE_REPLICA:
         partition->is_isr_pending = false; /* nothing has changed; another wish may follow */
         partition_advance_high_watermark(partition);
+        partition_tell_readers(partition, MOVED_ISR);
         return false;
     case ERR_UNKNOWN_TOPIC_OR_PARTITION:
     case ERR_UNKNOWN_TOPIC_ID:
@@ -238,10 +232,10 @@ int32_t partition_read_candidates(struct partition *partition, int64_t fetch_off
     int32_t count = 0;
     for (int32_t i = 0; partition->role == ROLE_LEADER && i < partition->remotes_count; i++) {
         const struct remote_replica *remote = &partition->remotes[i];
-        if (contains(partition->isr, partition->isr_count, remote->broker_id) &&
+        if (ids_contain(partition->isr, partition->isr_count, remote->broker_id) &&
             remote->end_offset >= fetch_offset && remote->start_offset <= fetch_offset)
             (*ret)[count++] = (struct read_candidate){remote->broker_id, remote->end_offset,
-                                                      remote->caught_up_ms};
+                                                      remote_caught_up_ms(remote)};
     }
     return count;
 }

@@ -12,6 +12,16 @@ size_t replica_key(char key[static REPLICA_KEY_MAX], struct slice topic, int32_t
     return size + sizeof partition;
 }
 
+/* Retention knows of no partitions; those who fetch are to hear of the new start. */
+static void start_raised(void *context, const struct log *log)
+{
+    struct partition *partition =
+        replica_manager_get(context, slice_str(log_topic(log)), log_partition(log));
+    if (partition)
+        partition_log_start_moved(partition);
+    partition_unref(partition);
+}
+
 struct replica_manager *replica_manager_new(const struct replica_manager_options *options)
 {
     struct replica_manager *manager = mem_new(struct replica_manager);
@@ -24,6 +34,7 @@ struct replica_manager *replica_manager_new(const struct replica_manager_options
                                                         ? options->replica_lag_max_ms
                                                         : REPLICA_LAG_DEFAULT_MS);
     lock_init(&manager->lock, RANK_REPLICA_MANAGER, "replica manager");
+    log_manager_on_start_raised(options->log_manager, start_raised, manager);
     return manager;
 }
 

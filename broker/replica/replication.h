@@ -66,6 +66,27 @@ MUST_USE enum err partition_truncate(struct partition *partition, int32_t leader
 MUST_USE enum err partition_restart_at(struct partition *partition, int32_t leader_epoch,
                                        int64_t offset);
 
+/* --- a leader and its followers --- */
+
+/* When a follower's session fetched last: shared by the session and by every partition of it that
+ * rests there (see partition_rest.c). */
+struct follower_beat;
+struct follower_beat *follower_beat_new(int64_t now_ms);
+void follower_beat_unref(struct follower_beat *beat);
+/* Another fetch of the session. Threads: the one that serves it. */
+void follower_beat_fetched(struct follower_beat *beat, int64_t now_ms);
+
+/* A follower that fetched from `fetch_offset` has everything, and its next fetches need not say so
+ * again: each of them counts as one of this partition, by the beat (NULL: nothing does). False:
+ * something is still to come of its fetches (records, a watermark that is behind, its place in the
+ * ISR), so that the partition must be looked at each time. Ended by any movement, which watchers
+ * are told of. */
+MUST_USE bool partition_follower_rests(struct partition *partition, int32_t leader_epoch,
+                                       int32_t replica_id, int64_t fetch_offset,
+                                       struct follower_beat *beat);
+/* The session goes on without this partition. */
+void partition_follower_leaves(struct partition *partition, const struct follower_beat *beat);
+
 /* --- a leader and its ISR --- */
 
 /* A wish of the leader, on its way to the controller. */

@@ -13,6 +13,15 @@ static int64_t broker_epoch(void *context)
     return BROKER_EPOCH;
 }
 
+static void isr_changed(void *context, struct isr_change *change)
+{
+    struct replicas *r = context;
+    if (r->isr_wishes_count < (int32_t)ARRAY_SIZE(r->isr_wishes))
+        r->isr_wishes[r->isr_wishes_count++] = change;
+    else
+        isr_change_free(change);
+}
+
 void replicas_make_manager(struct replicas *r)
 {
     struct replica_manager_options options = {
@@ -22,6 +31,7 @@ void replicas_make_manager(struct replicas *r)
         .metadata_cache = r->cache,
         .min_insync_replicas = min_insync_replicas,
         .broker_epoch = broker_epoch,
+        .isr_changed = isr_changed,
         .context = r,
     };
     r->manager = replica_manager_new(&options);
@@ -43,6 +53,8 @@ struct replicas *replicas_new(void)
 
 void replicas_free(struct replicas *r)
 {
+    for (int32_t i = 0; i < r->isr_wishes_count; i++)
+        isr_change_free(r->isr_wishes[i]);
     replica_manager_free(r->manager);
     metadata_cache_free(r->cache);
     arena_free(r->arena);

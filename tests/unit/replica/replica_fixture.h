@@ -22,7 +22,9 @@ struct replicas {
     int32_t min_insync_replicas;
     int32_t alive[BROKERS_MAX];
     int32_t alive_count;
-    const char *racks[BROKERS_MAX]; /* by broker id; NULL: "rack" */
+    const char *racks[BROKERS_MAX];   /* by broker id; NULL: "rack" */
+    struct isr_change *isr_wishes[8]; /* of followers that would join, on their way */
+    int32_t isr_wishes_count;
 };
 
 struct replicas *replicas_new(void);

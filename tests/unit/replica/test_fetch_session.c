@@ -95,23 +95,33 @@ static void forget(struct world *w, struct fetch_request *request, const char *t
                                                .partitions_count = 1};
 }
 
-static struct fetch_context begin_request(struct world *w, const struct fetch_request *request,
+/* With everything in hand that is to be looked at. */
+static struct fetch_context begin_request(struct world *w, struct fetch_request *request,
                                           int16_t api_version, bool is_follower)
 {
     struct fetch_context context;
-    assert_err(
-        fetch_sessions_begin(w->sessions, request, api_version, is_follower, w->arena, &context),
-        ERR_OK);
+    request->replica_id = is_follower ? 2 : CONSUMER_REPLICA_ID;
+    assert_err(fetch_sessions_begin(w->sessions, request, api_version, w->arena, &context), ERR_OK);
+    fetch_context_take(&context);
     return context;
+}
+
+/* There was something in each. */
+static void end(struct fetch_context *context)
+{
+    for (int32_t i = 0; i < context->partitions_count; i++)
+        fetch_context_keep(context, context->partitions[i]);
+    fetch_session_end(context);
 }
 
 static enum err try_begin(struct world *w, int32_t session_id, int32_t epoch, int16_t api_version)
 {
     struct fetch_context context;
-    enum err e = fetch_sessions_begin(w->sessions, request_of(w, session_id, epoch, NULL, 0),
-                                      api_version, false, w->arena, &context);
+    struct fetch_request *request = request_of(w, session_id, epoch, NULL, 0);
+    request->replica_id = CONSUMER_REPLICA_ID;
+    enum err e = fetch_sessions_begin(w->sessions, request, api_version, w->arena, &context);
     if (!e)
-        fetch_session_end(w->sessions, &context);
+        fetch_session_end(&context);
     return e;
 }
 
@@ -123,7 +133,7 @@ static int32_t new_session(struct world *w, int32_t partitions, bool is_follower
         wanted[i] = (struct wanted){.topic = "t", .partition = i};
     struct fetch_context context =
         begin_request(w, request_of(w, 0, 0, wanted, partitions), BY_NAME, is_follower);
-    fetch_session_end(w->sessions, &context);
+    end(&context);
     return context.session_id;
 }
 
@@ -141,7 +151,7 @@ static void use(struct world *w, int32_t session_id, int32_t epoch)
 static bool answers(struct fetch_context *context, int32_t place, enum err error,
                     int64_t high_watermark, int64_t log_start, bool has_records)
 {
-    return fetch_session_must_answer(context, &context->partitions[place], error, high_watermark,
+    return fetch_session_must_answer(context, context->partitions[place], error, high_watermark,
                                      log_start, has_records, false);
 }
 
@@ -156,11 +166,11 @@ static void test_a_full_fetch_makes_a_session_and_lists_everything(void **state)
     assert_true(c.session_id > 0);
     assert_false(c.is_incremental);
     assert_int_equal(c.partitions_count, 2);
-    assert_true(slice_equal_str(c.partitions[0].topic, "a"));
-    assert_int_equal(c.partitions[1].fetch_offset, 6);
+    assert_true(slice_equal_str(c.partitions[0]->topic, "a"));
+    assert_int_equal(c.partitions[1]->fetch_offset, 6);
     assert_true(answers(&c, 0, ERR_OK, 0, 0, false));
     assert_true(answers(&c, 1, ERR_OK, 0, 0, false));
-    fetch_session_end(w->sessions, &c);
+    end(&c);
     assert_int_equal(fetch_sessions_count(w->sessions), 1);
 }
 
@@ -169,15 +179,15 @@ static void test_an_incremental_fetch_keeps_what_it_does_not_name(void **state)
     struct world *w = *state;
     struct fetch_context c = begin_request(w, request_of(w, 0, 0, two, 2), BY_NAME, false);
     int32_t id = c.session_id;
-    fetch_session_end(w->sessions, &c);
+    end(&c);
     struct wanted moved = {.topic = "b", .offset = 60};
     c = begin_request(w, request_of(w, id, 1, &moved, 1), BY_NAME, false);
     assert_true(c.is_incremental);
     assert_int_equal(c.session_id, id);
     assert_int_equal(c.partitions_count, 2);
-    assert_int_equal(c.partitions[0].fetch_offset, 5); /* as asked before: never moved on by us */
-    assert_int_equal(c.partitions[1].fetch_offset, 60);
-    fetch_session_end(w->sessions, &c);
+    assert_int_equal(c.partitions[0]->fetch_offset, 5); /* as asked before: never moved on by us */
+    assert_int_equal(c.partitions[1]->fetch_offset, 60);
+    end(&c);
 }
 
 static void test_an_incremental_answer_names_only_what_moved(void **state)
@@ -187,19 +197,19 @@ static void test_an_incremental_answer_names_only_what_moved(void **state)
     int32_t id = c.session_id;
     answers(&c, 0, ERR_OK, 10, 0, false);
     answers(&c, 1, ERR_OK, 20, 0, false);
-    fetch_session_end(w->sessions, &c);
+    end(&c);
     c = begin_request(w, request_of(w, id, 1, NULL, 0), BY_NAME, false);
     assert_false(answers(&c, 0, ERR_OK, 10, 0, false));
     assert_true(answers(&c, 1, ERR_OK, 21, 0, false)); /* the high watermark alone is news */
-    fetch_session_end(w->sessions, &c);
+    end(&c);
     c = begin_request(w, request_of(w, id, 2, NULL, 0), BY_NAME, false);
     assert_true(answers(&c, 0, ERR_OK, 10, 3, false)); /* so is the log start */
     assert_false(answers(&c, 1, ERR_OK, 21, 0, false));
-    fetch_session_end(w->sessions, &c);
+    end(&c);
     c = begin_request(w, request_of(w, id, 3, NULL, 0), BY_NAME, false);
     assert_true(answers(&c, 0, ERR_OK, 10, 3, true));
-    assert_true(fetch_session_must_answer(&c, &c.partitions[1], ERR_OK, 21, 0, false, true));
-    fetch_session_end(w->sessions, &c);
+    assert_true(fetch_session_must_answer(&c, c.partitions[1], ERR_OK, 21, 0, false, true));
+    end(&c);
 }
 
 static void test_an_error_is_told_each_time_and_its_end_too(void **state)
@@ -208,15 +218,15 @@ static void test_an_error_is_told_each_time_and_its_end_too(void **state)
     struct fetch_context c = begin_request(w, request_of(w, 0, 0, two, 2), BY_NAME, false);
     int32_t id = c.session_id;
     answers(&c, 0, ERR_OK, 10, 0, false);
-    fetch_session_end(w->sessions, &c);
+    end(&c);
     for (int32_t epoch = 1; epoch <= 2; epoch++) {
         c = begin_request(w, request_of(w, id, epoch, NULL, 0), BY_NAME, false);
         assert_true(answers(&c, 0, ERR_NOT_LEADER_OR_FOLLOWER, -1, -1, false));
-        fetch_session_end(w->sessions, &c);
+        end(&c);
     }
     c = begin_request(w, request_of(w, id, 3, NULL, 0), BY_NAME, false);
     assert_true(answers(&c, 0, ERR_OK, 10, 0, false));
-    fetch_session_end(w->sessions, &c);
+    end(&c);
 }
 
 static void test_who_was_given_records_goes_to_the_end_of_the_order(void **state)
@@ -225,15 +235,15 @@ static void test_who_was_given_records_goes_to_the_end_of_the_order(void **state
     struct fetch_context c = begin_request(w, request_of(w, 0, 0, two, 2), BY_NAME, false);
     int32_t id = c.session_id;
     answers(&c, 0, ERR_OK, 10, 0, true); /* a full answer does not change the order */
-    fetch_session_end(w->sessions, &c);
+    end(&c);
     c = begin_request(w, request_of(w, id, 1, NULL, 0), BY_NAME, false);
-    assert_true(slice_equal_str(c.partitions[0].topic, "a"));
+    assert_true(slice_equal_str(c.partitions[0]->topic, "a"));
     answers(&c, 0, ERR_OK, 10, 0, true);
-    fetch_session_end(w->sessions, &c);
+    end(&c);
     c = begin_request(w, request_of(w, id, 2, NULL, 0), BY_NAME, false);
-    assert_true(slice_equal_str(c.partitions[0].topic, "b"));
-    assert_true(slice_equal_str(c.partitions[1].topic, "a"));
-    fetch_session_end(w->sessions, &c);
+    assert_true(slice_equal_str(c.partitions[0]->topic, "b"));
+    assert_true(slice_equal_str(c.partitions[1]->topic, "a"));
+    end(&c);
 }
 
 static void test_forgotten_partitions_go_and_an_emptied_session_with_them(void **state)
@@ -241,18 +251,18 @@ static void test_forgotten_partitions_go_and_an_emptied_session_with_them(void *
     struct world *w = *state;
     struct fetch_context c = begin_request(w, request_of(w, 0, 0, two, 2), BY_NAME, false);
     int32_t id = c.session_id;
-    fetch_session_end(w->sessions, &c);
+    end(&c);
     struct fetch_request *request = request_of(w, id, 1, NULL, 0);
     forget(w, request, "a", 0, 0);
     c = begin_request(w, request, BY_NAME, false);
     assert_int_equal(c.partitions_count, 1);
-    assert_true(slice_equal_str(c.partitions[0].topic, "b"));
-    fetch_session_end(w->sessions, &c);
+    assert_true(slice_equal_str(c.partitions[0]->topic, "b"));
+    end(&c);
     request = request_of(w, id, 2, NULL, 0);
     forget(w, request, "never was", 0, 4);
     c = begin_request(w, request, BY_NAME, false);
     assert_int_equal(c.partitions_count, 1);
-    fetch_session_end(w->sessions, &c);
+    end(&c);
     request = request_of(w, id, 3, NULL, 0);
     forget(w, request, "b", 0, 0);
     c = begin_request(w, request, BY_NAME, false);
@@ -294,11 +304,13 @@ static void test_old_versions_and_the_final_epoch_have_no_session(void **state)
     assert_int_equal(c.session_id, 0);
     assert_int_equal(c.partitions_count, 2);
     assert_true(answers(&c, 0, ERR_OK, 0, 0, false));
+    end(&c);
     int32_t id = new_session(w, 1, false);
     c = begin_request(w, request_of(w, id, -1, two, 2), BY_NAME, false);
     assert_int_equal(c.session_id, 0);
     assert_int_equal(c.partitions_count, 2);
     assert_int_equal(fetch_sessions_count(w->sessions), 0); /* and closes the one it names */
+    end(&c);
 }
 
 static void test_a_full_fetch_replaces_the_session_it_names(void **state)
@@ -307,7 +319,7 @@ static void test_a_full_fetch_replaces_the_session_it_names(void **state)
     int32_t id = new_session(w, 1, false);
     struct fetch_context c = begin_request(w, request_of(w, id, 0, two, 2), BY_NAME, false);
     assert_true(c.session_id > 0 && c.session_id != id);
-    fetch_session_end(w->sessions, &c);
+    end(&c);
     assert_int_equal(fetch_sessions_count(w->sessions), 1);
     assert_false(exists(w, id));
 }
@@ -328,17 +340,17 @@ static void test_two_ids_of_one_name_are_two_partitions(void **state)
     struct wanted first = {.id = 1}, second = {.id = 2, .offset = 9};
     struct fetch_context c = begin_request(w, request_of(w, 0, 0, &first, 1), BY_ID, false);
     int32_t id = c.session_id;
-    fetch_session_remember_name(&c.partitions[0], SLICE_LITERAL("t"));
-    fetch_session_end(w->sessions, &c);
+    fetch_context_remember_name(&c, c.partitions[0], SLICE_LITERAL("t"));
+    end(&c);
     /* The topic was made anew: the client adds the new id and forgets the old one. */
     struct fetch_request *request = request_of(w, id, 1, &second, 1);
     forget(w, request, NULL, 1, 0);
     c = begin_request(w, request, BY_ID, false);
     assert_int_equal(c.partitions_count, 1);
-    assert_true(uuid_equal(c.partitions[0].topic_id, id_of(2)));
-    assert_true(slice_is_null(c.partitions[0].topic));
-    assert_int_equal(c.partitions[0].fetch_offset, 9);
-    fetch_session_end(w->sessions, &c);
+    assert_true(uuid_equal(c.partitions[0]->topic_id, id_of(2)));
+    assert_true(slice_is_null(c.partitions[0]->topic));
+    assert_int_equal(c.partitions[0]->fetch_offset, 9);
+    end(&c);
 }
 
 static void test_the_name_of_an_id_is_remembered(void **state)
@@ -347,15 +359,15 @@ static void test_the_name_of_an_id_is_remembered(void **state)
     struct wanted first = {.id = 1};
     struct fetch_context c = begin_request(w, request_of(w, 0, 0, &first, 1), BY_ID, false);
     int32_t id = c.session_id;
-    assert_true(slice_is_null(c.partitions[0].topic));
-    fetch_session_end(w->sessions, &c);
+    assert_true(slice_is_null(c.partitions[0]->topic));
+    end(&c);
     c = begin_request(w, request_of(w, id, 1, NULL, 0), BY_ID, false);
-    assert_true(slice_is_null(c.partitions[0].topic));
-    fetch_session_remember_name(&c.partitions[0], SLICE_LITERAL("t"));
-    fetch_session_end(w->sessions, &c);
+    assert_true(slice_is_null(c.partitions[0]->topic));
+    fetch_context_remember_name(&c, c.partitions[0], SLICE_LITERAL("t"));
+    end(&c);
     c = begin_request(w, request_of(w, id, 2, NULL, 0), BY_ID, false);
-    assert_true(slice_equal_str(c.partitions[0].topic, "t"));
-    fetch_session_end(w->sessions, &c);
+    assert_true(slice_equal_str(c.partitions[0]->topic, "t"));
+    end(&c);
 }
 
 static void test_of_a_partition_named_twice_the_last_counts(void **state)
@@ -367,14 +379,15 @@ static void test_of_a_partition_named_twice_the_last_counts(void **state)
     struct fetch_context c = begin_request(w, request_of(w, 0, 0, wanted, 24), BY_NAME, false);
     assert_int_equal(c.partitions_count, 12);
     for (int32_t i = 0; i < 12; i++) {
-        assert_int_equal(c.partitions[i].partition, i);
-        assert_int_equal(c.partitions[i].fetch_offset, 100 * (i + 12));
+        assert_int_equal(c.partitions[i]->partition, i);
+        assert_int_equal(c.partitions[i]->fetch_offset, 100 * (i + 12));
     }
-    fetch_session_end(w->sessions, &c);
+    end(&c);
     wanted[1] = (struct wanted){.topic = "t", .offset = 7};
     c = begin_request(w, request_of(w, 0, -1, wanted, 2), BY_NAME, false);
     assert_int_equal(c.partitions_count, 1);
-    assert_int_equal(c.partitions[0].fetch_offset, 7);
+    assert_int_equal(c.partitions[0]->fetch_offset, 7);
+    end(&c);
 }
 
 /* Such topics cannot be, but must be told apart all the same. */
@@ -392,8 +405,8 @@ static void test_names_longer_than_any_topic_are_told_apart(void **state)
     struct fetch_context c = begin_request(w, request_of(w, 0, 0, wanted, 12), BY_NAME, false);
     assert_int_equal(c.partitions_count, 12);
     for (int32_t i = 0; i < 12; i++)
-        assert_int_equal(c.partitions[i].fetch_offset, i);
-    fetch_session_end(w->sessions, &c);
+        assert_int_equal(c.partitions[i]->fetch_offset, i);
+    end(&c);
 }
 
 /* --- a full cache --- */
@@ -408,6 +421,7 @@ static void test_without_room_the_fetch_has_no_session(void **state)
     assert_int_equal(c.partitions_count, 2);
     assert_true(answers(&c, 0, ERR_OK, 0, 0, false));
     assert_true(exists(w, first) && exists(w, second));
+    end(&c);
 }
 
 static void test_the_longest_unused_goes_after_two_minutes(void **state)
@@ -503,7 +517,7 @@ static void test_a_session_in_use_is_evicted_and_ends_with_its_request(void **st
     assert_int_equal(fetch_sessions_count(w->sessions), SLOTS);
     for (int i = 0; i < SLOTS; i++) {
         assert_true(answers(&waiting[i], 1, ERR_OK, 1, 0, true));
-        fetch_session_end(w->sessions, &waiting[i]);
+        end(&waiting[i]);
     }
     assert_int_equal(fetch_sessions_count(w->sessions), SLOTS);
     assert_int_equal(exists(w, waiting[0].session_id) + exists(w, waiting[1].session_id), 1);

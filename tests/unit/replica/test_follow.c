@@ -134,16 +134,25 @@ static void count_told(struct partition_waiter *waiter)
     CONTAINER_OF(waiter, struct told, waiter)->count++;
 }
 
+struct watching {
+    struct partition_watcher watcher;
+    int count[MOVED_ROLE + 1];
+};
+static void count_movement(struct partition_watcher *watcher, enum movement movement)
+{
+    CONTAINER_OF(watcher, struct watching, watcher)->count[movement]++;
+}
+
 static void test_consumers_that_wait_at_a_follower_are_told_of_its_watermark(void **state)
 {
     struct partition *p = follow(*state, 5);
-    struct told told = {.waiter.moved = count_told};
-    partition_wait_fetch(p, &told.waiter);
+    struct watching told = {.watcher.moved = count_movement};
+    partition_watch(p, &told.watcher);
     assert_err(take(p, (struct sent){.leader_epoch = 5, .count = 4, .record_epoch = 5}), ERR_OK);
-    assert_int_equal(told.count, 0); /* nothing that a consumer may see */
+    assert_int_equal(told.count[MOVED_WATERMARK], 0); /* nothing that a consumer may see */
     assert_err(take(p, (struct sent){.leader_epoch = 5, .high_watermark = 4}), ERR_OK);
-    assert_int_equal(told.count, 1);
-    partition_stop_waiting(p, &told.waiter);
+    assert_int_equal(told.count[MOVED_WATERMARK], 1);
+    partition_unwatch(p, &told.watcher);
     partition_unref(p);
 }
 
@@ -315,14 +324,14 @@ static void test_a_leader_that_follows_tells_all_who_wait(void **state)
     struct partition *p = lead(r, 4);
     append_to(p, 5);
     struct told ack = {.waiter = {.moved = count_told, .offset = 5}};
-    struct told fetch = {.waiter.moved = count_told};
+    struct watching fetch = {.watcher.moved = count_movement};
     assert_true(partition_wait_ack(p, &ack.waiter));
-    partition_wait_fetch(p, &fetch.waiter);
+    partition_watch(p, &fetch.watcher);
     partition_unref(follow(r, 5));
     assert_int_equal(ack.count, 1);
-    assert_int_equal(fetch.count, 1);
+    assert_int_equal(fetch.count[MOVED_ROLE], 1);
     assert_err(partition_ack_state(p, 5), ERR_NOT_LEADER_OR_FOLLOWER);
-    partition_stop_waiting(p, &fetch.waiter);
+    partition_unwatch(p, &fetch.watcher);
     partition_unref(p);
 }
 
@@ -332,11 +341,11 @@ static void test_a_leader_that_leads_on_in_a_new_epoch_tells_the_fetches_that_wa
 {
     struct replicas *r = *state;
     struct partition *p = lead(r, 4);
-    struct told fetch = {.waiter.moved = count_told};
-    partition_wait_fetch(p, &fetch.waiter);
+    struct watching fetch = {.watcher.moved = count_movement};
+    partition_watch(p, &fetch.watcher);
     partition_unref(lead(r, 5));
-    assert_int_equal(fetch.count, 1);
-    partition_stop_waiting(p, &fetch.waiter);
+    assert_int_equal(fetch.count[MOVED_ROLE], 1);
+    partition_unwatch(p, &fetch.watcher);
     partition_unref(p);
 }
 

@@ -501,25 +501,40 @@ static void count_move(struct partition_waiter *waiter)
     ((struct counted_waiter *)waiter)->moves++;
 }
 
-static void test_fetches_are_told_of_records_watermarks_and_lost_leadership(void **state)
+struct counting_watcher {
+    struct partition_watcher watcher;
+    int moves[MOVED_ROLE + 1];
+};
+
+static void note_movement(struct partition_watcher *watcher, enum movement movement)
+{
+    ((struct counting_watcher *)watcher)->moves[movement]++;
+}
+
+static void test_readers_are_told_of_records_watermarks_and_lost_leadership(void **state)
 {
     struct replicas *r = *state;
     struct role_spec spec = led(1, 2);
     struct partition *p = take_role(r, &spec);
-    struct counted_waiter w = {.waiter.moved = count_move};
-    partition_wait_fetch(p, &w.waiter);
+    struct counting_watcher w = {.watcher.moved = note_movement};
+    partition_watch(p, &w.watcher);
     append_to(p, 1);
-    assert_int_equal(w.moves, 1); /* for a follower's fetch */
+    assert_int_equal(w.moves[MOVED_END], 1);
+    assert_int_equal(w.moves[MOVED_WATERMARK], 0);
     be_at(p, 2, 1);
-    assert_int_equal(w.moves, 2);
+    assert_int_equal(w.moves[MOVED_WATERMARK], 1);
     be_at(p, 2, 1);
-    assert_int_equal(w.moves, 2); /* nothing moved */
+    assert_int_equal(w.moves[MOVED_WATERMARK], 1); /* nothing moved */
+    int64_t to, low;
+    assert_err(partition_delete_records(p, 1, &to, &low), ERR_OK);
+    assert_int_equal(w.moves[MOVED_START], 1);
     spec = followed(2);
     partition_unref(take_role(r, &spec));
-    assert_int_equal(w.moves, 3);
-    partition_stop_waiting(p, &w.waiter);
+    assert_int_equal(w.moves[MOVED_ROLE], 1);
+    partition_unwatch(p, &w.watcher);
     partition_retire(p, false);
-    assert_int_equal(w.moves, 3);
+    assert_int_equal(w.moves[MOVED_ROLE], 1);
+    assert_int_equal(w.moves[MOVED_END], 1);
     partition_unref(p);
 }
 
@@ -594,7 +609,7 @@ int main(void)
         TEST(test_a_diverging_reader_is_told_where_its_epoch_ended),
         TEST(test_latest_is_not_known_until_the_watermark_reaches_the_new_epoch),
         TEST(test_records_are_deleted_up_to_the_high_watermark_at_most),
-        TEST(test_fetches_are_told_of_records_watermarks_and_lost_leadership),
+        TEST(test_readers_are_told_of_records_watermarks_and_lost_leadership),
         TEST(test_acks_are_told_once_and_only_of_their_offset),
     };
     return cmocka_run_group_tests_name("partition", tests, NULL, NULL);

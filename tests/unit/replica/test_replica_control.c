@@ -367,19 +367,29 @@ static void note(struct partition_waiter *waiter)
     ((struct noted_waiter *)waiter)->moves++;
 }
 
+struct noted_watcher {
+    struct partition_watcher watcher;
+    int moves;
+};
+
+static void note_movement(struct partition_watcher *watcher, enum movement movement)
+{
+    ((struct noted_watcher *)watcher)->moves += movement == MOVED_ROLE;
+}
+
 static void test_who_waits_is_told_when_the_replica_is_deleted(void **state)
 {
     struct replicas *r = *state;
     struct partition *p = take_role(r, &first);
-    struct noted_waiter fetch = {.waiter.moved = note},
-                        ack = {.waiter = {.moved = note, .offset = 9}};
-    partition_wait_fetch(p, &fetch.waiter);
+    struct noted_watcher fetch = {.watcher.moved = note_movement};
+    struct noted_waiter ack = {.waiter = {.moved = note, .offset = 9}};
+    partition_watch(p, &fetch.watcher);
     assert_true(partition_wait_ack(p, &ack.waiter));
     assert_code(tell_stop(r, "t", 0, -2, true), ERR_OK);
     assert_int_equal(fetch.moves, 1);
     assert_int_equal(ack.moves, 1);
     assert_err(partition_ack_state(p, 9), ERR_NOT_LEADER_OR_FOLLOWER);
-    partition_stop_waiting(p, &fetch.waiter);
+    partition_unwatch(p, &fetch.watcher);
     partition_unref(p);
 }
 
