@@ -72,6 +72,7 @@ static enum err sync_once(struct log *log)
     int64_t covered = log_end_offset(log), from = atomic_load(&log->recovery_point);
     struct segment_list *list = log_pin(log);
     log->unflushed_messages = 0;
+    log->cut_to = covered;
     log->last_flush_ms = log_now_ms(log);
     bool is_closed = log->is_closed;
     enum err e = write_late_indexes(list, first_unsynced(list, from));
@@ -91,9 +92,8 @@ static enum err sync_once(struct log *log)
     if (e)
         return e;
     lock_acquire(&log->lock);
-    int64_t end = log_end_offset(log); /* a truncation meanwhile lowers what we may claim */
-    if (covered > end)
-        covered = end;
+    if (covered > log->cut_to) /* what came since may stand where other records were synced */
+        covered = log->cut_to;
     if (covered > atomic_load(&log->recovery_point))
         atomic_store_explicit(&log->recovery_point, covered, memory_order_release);
     lock_release(&log->lock);

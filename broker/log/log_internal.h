@@ -122,6 +122,7 @@ struct log {
     struct lock lock; /* RANK_LOG; guards down to `view`, besides what readers see */
     struct log_config config;
     int64_t unflushed_messages;
+    int64_t cut_to;        /* the lowest end since the last sync began */
     int64_t last_flush_ms; /* wall clock: when the oldest unflushed record may have come */
     int64_t last_snapshot_offset;
     int64_t *snapshots; /* offsets of the snapshot files, ascending */

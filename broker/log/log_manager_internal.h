@@ -79,6 +79,10 @@ MUST_USE enum err log_manager_checkpoint_recovery_points(struct log_manager *man
                                                          struct log_dir *dir);
 MUST_USE enum err log_manager_checkpoint_start_offsets(struct log_manager *manager,
                                                        struct log_dir *dir);
+/* Where it cannot be written because the directory has failed, that is told. */
+void log_manager_checkpoint_or_fail(struct log_manager *manager, struct log_dir *dir,
+                                    enum err (*checkpoint)(struct log_manager *manager,
+                                                           struct log_dir *dir));
 
 /* All logs at this moment; the caller frees the array. They stay valid: a deleted log is kept for a
  * while. */

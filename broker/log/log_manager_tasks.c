@@ -75,19 +75,24 @@ enum err log_manager_checkpoint_start_offsets(struct log_manager *manager, struc
     return log_manager_checkpoint(manager, dir, CHECKPOINT_START_OFFSET, start_offset_of, NULL);
 }
 
+void log_manager_checkpoint_or_fail(struct log_manager *manager, struct log_dir *dir,
+                                    enum err (*checkpoint)(struct log_manager *manager,
+                                                           struct log_dir *dir))
+{
+    if (!atomic_load(&dir->is_online))
+        return;
+    enum err e = checkpoint(manager, dir);
+    if (e == ERR_IO)
+        log_manager_dir_failed(manager, dir, err_sentence(e));
+    else if (e)
+        trace_warn("checkpoint not written, tried again later error=\"%s\"", err_sentence(e));
+}
+
 static void checkpoint_all(struct log_manager *manager,
                            enum err (*checkpoint)(struct log_manager *manager, struct log_dir *dir))
 {
-    for (int i = 0; i < manager->dirs_count; i++) {
-        struct log_dir *dir = &manager->dirs[i];
-        if (!atomic_load(&dir->is_online))
-            continue;
-        enum err e = checkpoint(manager, dir);
-        if (e == ERR_IO)
-            log_manager_dir_failed(manager, dir, err_sentence(e));
-        else if (e)
-            trace_warn("checkpoint not written, tried again later error=\"%s\"", err_sentence(e));
-    }
+    for (int i = 0; i < manager->dirs_count; i++)
+        log_manager_checkpoint_or_fail(manager, &manager->dirs[i], checkpoint);
 }
 
 /* --- removal --- */

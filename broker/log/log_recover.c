@@ -225,13 +225,36 @@ static enum err recover_from(struct log *log, int first, int64_t recovery_point)
     return e;
 }
 
+/* The recovery point stands where segment `slot` begins: the records before it were on stable
+ * storage, but how the segment before ends may not have been, as it was finished after its last
+ * sync. A cut may be missing (of preallocated bytes, or of what a truncation took): what lies
+ * behind the last promised record goes. */
+static enum err settle_end_before(struct log *log, int slot)
+{
+    struct segment *seg = log->list->items[slot - 1];
+    int64_t next = log->list->items[slot]->base_offset;
+    struct batch_place last;
+    enum err e = segment_seek(seg, next - 1, seg->size_bytes, true, &last);
+    if (e)
+        return e == ERR_NOT_FOUND ? ERR_OK : e;
+    int64_t end = last.last_offset < next ? last.position + last.size_bytes : last.position;
+    if (end == seg->size_bytes)
+        return ERR_OK;
+    (void)err_note(ERR_CORRUPT_MESSAGE, "the next segment begins at offset %" PRId64, next);
+    return log_cut_tail(log, seg, end);
+}
+
 enum err log_recover(struct log *log, int64_t recovery_point)
 {
     LOCK_SCOPE(&log->lock);
     int first = segment_list_floor(log->list, recovery_point);
     /* Snapshots behind the segment are not believed: they may speak of what was lost. */
     int64_t base = log->list->items[first]->base_offset;
-    enum err e = log_check_indexes(log, 0, first);
+    enum err e = ERR_OK;
+    if (first > 0 && base == recovery_point)
+        e = settle_end_before(log, first);
+    if (!e)
+        e = log_check_indexes(log, 0, first);
     if (!e)
         e = log_load_txn_indexes(log, first);
     if (!e)

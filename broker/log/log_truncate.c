@@ -88,6 +88,12 @@ static enum err lower_recovery_point(struct log *log, int64_t offset)
                : ERR_OK;
 }
 
+static void note_cut(struct log *log, int64_t offset)
+{
+    if (log->cut_to > offset)
+        log->cut_to = offset;
+}
+
 static void lower(_Atomic int64_t *value, int64_t bound)
 {
     if (atomic_load(value) > bound)
@@ -115,16 +121,35 @@ static enum err cut_end(struct log *log, int slot, int64_t position, int64_t off
     return e;
 }
 
-/* The batch that begins at `from` goes whole, though only what is from `to` on must. Gives where
- * the records end then. */
-static int64_t note_gap(struct log *log, int64_t from, int64_t to)
+/* Where the records end before `position` of the segment, at or below `offset`: there may be holes
+ * where no record is, in front of a batch that was appended after an earlier cut. */
+static enum err records_end(struct log *log, int slot, int64_t position, int64_t offset,
+                            int64_t *ret)
 {
-    if (from >= to)
-        return to;
-    if (atomic_load(&log->gap_to) != from) /* else it grows */
-        atomic_store(&log->gap_from, from);
+    while (position == 0 && slot > 0) {
+        offset = log->list->items[slot]->base_offset;
+        position = log->list->items[--slot]->size_bytes;
+    }
+    struct batch_place last;
+    enum err e = segment_seek(log->list->items[slot], offset - 1, position, true, &last);
+    if (e && e != ERR_NOT_FOUND && e != ERR_CORRUPT_MESSAGE)
+        return e;
+    *ret = last.last_offset + 1;
+    return ERR_OK;
+}
+
+/* One gap is remembered, that in which the recovery point may stand: a recovery point in the one
+ * that is forgotten now falls to its front, as it would promise records that never were
+ * (recovery_point_of() in log_manager_tasks.c). */
+static enum err note_gap(struct log *log, int64_t from, int64_t to)
+{
+    int64_t point = log_recovery_point(log), old_from = atomic_load(&log->gap_from);
+    bool is_in_old = point > old_from && point <= atomic_load(&log->gap_to);
+    enum err e = lower_recovery_point(log, is_in_old && old_from < from ? old_from : from);
+    atomic_store(&log->gap_to, from); /* empty while it changes */
+    atomic_store(&log->gap_from, from);
     atomic_store(&log->gap_to, to);
-    return from;
+    return e;
 }
 
 static enum err truncate_to(struct log *log, int64_t offset)
@@ -132,11 +157,15 @@ static enum err truncate_to(struct log *log, int64_t offset)
     int slot = segment_list_floor(log->list, offset);
     struct segment *seg = log->list->items[slot];
     struct batch_place place;
+    int64_t end = offset;
     enum err e = segment_seek(seg, offset, seg->size_bytes, true, &place);
     if (!e || e == ERR_NOT_FOUND)
-        e = lower_recovery_point(log, e ? offset : note_gap(log, place.base_offset, offset));
+        e = records_end(log, slot, place.position, e ? offset : place.base_offset, &end);
+    if (!e)
+        e = note_gap(log, end, offset);
     if (e)
         return e;
+    note_cut(log, end);
     lower(&log->high_watermark, offset);
     e = cut_end(log, slot, place.position, offset);
     if (e)
@@ -149,9 +178,12 @@ static enum err truncate_to(struct log *log, int64_t offset)
 
 static enum err begin_anew(struct log *log, int64_t offset)
 {
-    enum err e = lower_recovery_point(log, offset);
+    /* All of it: the old records go, and until the next flush nothing says that the log begins
+     * there. */
+    enum err e = lower_recovery_point(log, 0);
     if (e)
         return e;
+    note_cut(log, 0);
     lock_acquire(&log->view);
     atomic_store(&log->start_offset, offset);
     atomic_store(&log->end_offset, offset);
@@ -172,8 +204,6 @@ static enum err begin_anew(struct log *log, int64_t offset)
     segment_list_unref(before);
     if (!e)
         e = log_begin_at(log, offset);
-    /* The recovery point stays where it is, below: the next flush makes the new names stable first.
-     */
     log_epochs_changed(log);
     return e;
 }

@@ -200,6 +200,7 @@ static enum err seek_start(struct segment *seg, struct log_file *file, int64_t o
 static enum err walk(struct segment *seg, struct log_file *file, int64_t offset, int64_t size,
                      bool may_block, int64_t position, struct batch_place *ret)
 {
+    ret->last_offset = seg->base_offset - 1;
     while (position < size) {
         struct batch_info b;
         enum err e = segment_head(seg, file, position, size, may_block, &b);
@@ -215,6 +216,7 @@ static enum err walk(struct segment *seg, struct log_file *file, int64_t offset,
                                         .magic = b.magic};
             return ERR_OK;
         }
+        ret->last_offset = b.last_offset;
         position += b.size_bytes;
     }
     ret->position = size;
@@ -225,6 +227,7 @@ enum err segment_seek(struct segment *seg, int64_t offset, int64_t size, bool ma
                       struct batch_place *ret)
 {
     ret->position = size;
+    ret->last_offset = seg->base_offset - 1;
     if (size == 0)
         return ERR_NOT_FOUND;
     struct log_file *file;

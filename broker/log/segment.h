@@ -22,7 +22,9 @@ MUST_USE enum err segment_head(struct segment *seg, struct log_file *file, int64
 
 /* The first batch whose last offset is at or above `offset`, within the first `size` bytes.
  * ERR_NOT_FOUND if there is none; position of ret is `size` then.
- * ERR_CORRUPT_MESSAGE: no batch begins at the position of ret. */
+ * ERR_CORRUPT_MESSAGE: no batch begins at the position of ret.
+ * With both, last_offset of ret is that of the batch before, or below the segment if there is none.
+ */
 MUST_USE enum err segment_seek(struct segment *seg, int64_t offset, int64_t size, bool may_block,
                                struct batch_place *ret);
 

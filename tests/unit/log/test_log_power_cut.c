@@ -3,7 +3,7 @@
  * the last; then the disk forgets, and the log that is opened again must hold every record that was
  * flushed, at its offset, in its epoch, and nothing torn.
  *
- * POWER_CUT_SEED=N runs that seed alone, POWER_CUT_RUNS=N as many. */
+ * POWER_CUT_SEED=N runs that seed alone and tells its steps, POWER_CUT_RUNS=N as many. */
 #include "log_fixture.h"
 
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "broker/base/trace.h"
 #include "tests/fake/forgetful_disk.h"
 
 #define RUNS        300
@@ -273,14 +274,38 @@ static bool step_workers(struct history *h)
     return !atomic_load(&h->log->is_offline);
 }
 
-static const struct {
+static const struct step {
     bool (*run)(struct history *h);
+    const char *name;
     int weight;
 } steps[] = {
-    {step_append, 60}, {step_flush, 10},      {step_lead, 5},       {step_truncate, 6},
-    {step_retain, 4},  {step_raise_start, 2}, {step_checkpoint, 6}, {step_small_files, 4},
-    {step_remove, 3},  {step_workers, 10},    {step_begin_anew, 1},
+    {step_append, "append", 60},
+    {step_flush, "flush", 10},
+    {step_lead, "lead", 5},
+    {step_truncate, "truncate", 6},
+    {step_retain, "retain", 4},
+    {step_raise_start, "raise start", 2},
+    {step_checkpoint, "checkpoint", 6},
+    {step_small_files, "small files", 4},
+    {step_remove, "remove", 3},
+    {step_workers, "workers", 10},
+    {step_begin_anew, "begin anew", 1},
 };
+
+static bool is_told; /* one seed alone */
+
+static bool run_step(struct history *h, const struct step *step)
+{
+    bool is_done = step->run(h);
+    struct log *log = h->log;
+    if (is_told)
+        print_message("%s%s: [%" PRId64 ", %" PRId64 ") recovery_point=%" PRId64 " gap=[%" PRId64
+                      ", %" PRId64 ") segment=%" PRId64 " promised=%" PRId64 "\n",
+                      step->name, is_done ? "" : " in the dark", log_start_offset(log),
+                      log_end_offset(log), log_recovery_point(log), atomic_load(&log->gap_from),
+                      atomic_load(&log->gap_to), log_active(log)->base_offset, h->flushed_end);
+    return is_done;
+}
 
 static bool random_step(struct history *h)
 {
@@ -292,7 +317,7 @@ static bool random_step(struct history *h)
     pick = chance(sum);
     for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
         if (pick < steps[i].weight)
-            return steps[i].run(h);
+            return run_step(h, &steps[i]);
         pick -= steps[i].weight;
     }
     return true;
@@ -446,6 +471,8 @@ static void run_seed(uint64_t seed)
 {
     struct history h = {.topic_id = {.bytes = {1, 2, 3}}};
     fixture_setup((void **)&h.f);
+    if (is_told)
+        trace_set_sink(NULL, NULL);
     current = &h;
     chance_state = seed;
     h.f->config.segment_bytes = 600 + chance(3000);
@@ -454,7 +481,6 @@ static void run_seed(uint64_t seed)
     h.f->config.max_message_bytes = 20000;
     if (h.f->config.segment_bytes < 1000 && chance(2))
         h.f->config.preallocate = true;
-    print_message("seed %" PRIu64 "\r", seed);
     open_again(&h);
     be_told_topic_id(&h);
     for (int cycle = 0; cycle < 3; cycle++) {
@@ -480,12 +506,15 @@ static void test_what_was_flushed_survives_a_power_cut_at_any_moment(void **stat
     (void)state;
     const char *one = getenv("POWER_CUT_SEED"), *many = getenv("POWER_CUT_RUNS");
     if (one) {
+        is_told = true;
         run_seed(strtoull(one, NULL, 10));
         return;
     }
     uint64_t runs = many ? strtoull(many, NULL, 10) : RUNS;
-    for (uint64_t seed = 1; seed <= runs; seed++)
+    for (uint64_t seed = 1; seed <= runs; seed++) {
+        print_message("seed %" PRIu64 "\r", seed);
         run_seed(seed);
+    }
 }
 
 int main(void)
