@@ -24,6 +24,10 @@ const struct command commands[] = {
      "--bootstrap-server HOST:PORT --offset-json-file FILE", cmd_delete_records},
     {"dump-log", "print the files of a partition (kafka-dump-log.sh)",
      "--files FILE,… [--print-data-log] [--deep-iteration] …", cmd_dump_log},
+    {"brokers", "tell what stands in the way of replacing brokers by Stoker",
+     "check-swap (--bootstrap-server HOST:PORT | --zookeeper HOST:PORT[/CHROOT]) [--broker ID] "
+     "[--file FILE]",
+     cmd_brokers},
     {"zk-shell", "look at and change znodes (zookeeper-shell.sh)",
      "HOST:PORT[,HOST:PORT…][/CHROOT] [ls | get | stat | create | set | delete | deleteall …]",
      cmd_zk_shell},

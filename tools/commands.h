@@ -13,4 +13,5 @@ int cmd_configs(int argc, char **argv);
 int cmd_log_dirs(int argc, char **argv);
 int cmd_delete_records(int argc, char **argv);
 int cmd_dump_log(int argc, char **argv);
+int cmd_brokers(int argc, char **argv);
 int cmd_zk_shell(int argc, char **argv);
