@@ -342,6 +342,8 @@ enum err partition_lead(struct partition *partition, const struct partition_assi
     partition->min_insync_replicas = min_insync_replicas;
     partition->role = ROLE_LEADER;
     take_remotes(partition, was_leader, is_new_epoch);
+    if (!was_leader)
+        partition_expect_note(partition);
     partition_advance_high_watermark(partition);
     partition_tell_note_keeper(partition);
     /* Fetches of an earlier epoch are refused now, and go on. */

@@ -37,6 +37,13 @@ bool partition_is_held_by_note(const struct partition *partition)
            partition->noted_epoch == partition->partition_epoch;
 }
 
+void partition_expect_note(struct partition *partition)
+{
+    assert_held(&partition->lock);
+    partition->noted_epoch = is_thin(partition) ? NOTE_LEFT_OVER : NO_NOTE;
+    partition->noted_count = 0;
+}
+
 void partition_tell_note_keeper(struct partition *partition)
 {
     assert_held(&partition->lock);

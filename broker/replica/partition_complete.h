@@ -8,14 +8,16 @@
  * which voids the note. Or when min.insync.replicas is lowered: then the leader holds the watermark
  * until the note is withdrawn.
  *
- * Threads: any; each function takes the partition's lock, but partition_tell_note_keeper() and
- * partition_is_held_by_note(), whose caller holds it. */
+ * Threads: any; each function takes the partition's lock, but the last three, whose caller holds
+ * it. */
 #pragma once
 
 #include "broker/base/arena.h"
 #include "broker/replica/partition.h"
 
-#define NO_NOTE (-1)
+#define NO_NOTE        (-1)
+#define NOTE_LEFT_OVER (-2) /* an earlier leader's may stand there; it is void, and goes in time   \
+                             */
 
 struct complete_replica {
     int32_t broker_id;
@@ -42,6 +44,8 @@ void partition_note_withdrawn(struct partition *partition);
 /* Whether it was written is not known: it counts as standing there, and is to be written again. */
 void partition_note_unsure(struct partition *partition);
 
+/* We have begun to lead. */
+void partition_expect_note(struct partition *partition);
 /* The ISR, the role or min.insync.replicas has changed. */
 void partition_tell_note_keeper(struct partition *partition);
 bool partition_is_held_by_note(const struct partition *partition);
