@@ -364,13 +364,17 @@ static bool has_news(struct broker *broker, int64_t now_ms)
 }
 
 /* Before that nothing is known, and an answer of nothing makes clients give up their topics and
- * what they have for them. So the first questions wait a little for it. */
+ * what they have for them: librdkafka does not go back to a partition that was gone for a moment
+ * until it has another leader or epoch. So the first questions wait a little, and where the
+ * controller cannot reach us the client is sent away, to ask a broker that knows. */
 static void wait_for_news(struct request *request)
 {
     const int64_t *since_ms = request->waiting;
     int64_t now_ms = clock_mono_ms(request->broker->clock);
-    if (has_news(request->broker, now_ms) || now_ms - *since_ms >= FIRST_NEWS_MAX_MS)
+    if (has_news(request->broker, now_ms))
         serve(request);
+    else if (now_ms - *since_ms >= FIRST_NEWS_MAX_MS)
+        request_refuse(request, "the controller has not told us of the cluster yet");
     else
         request_timer_set(request, FIRST_NEWS_PAUSE_MS, wait_for_news);
 }

@@ -115,14 +115,29 @@ static void test_where_the_topics_have_gone_it_answers_in_the_end(void **state)
     assert_true(fake_is_over(late));
 }
 
-static void test_it_does_not_wait_for_ever(void **state)
+/* An answer of no brokers and unknown topics would be believed. */
+static void test_who_waited_in_vain_for_the_controller_is_sent_away(void **state)
 {
     struct api *api = *state;
-    struct fake_call *early = ask_with(api, NEWEST, (struct metadata_options){0}, NULL, 0);
+    struct fake_call *early =
+        ask_with(api, NEWEST, (struct metadata_options){0}, &(struct named){.name = "t"}, 1);
     fake_advance(api->loop, 3100);
-    const struct metadata_response *response = fake_answer(early);
-    assert_int_equal(response->brokers_count, 0);
-    assert_int_equal(response->controller_id, -1);
+    assert_true(fake_is_over(early));
+    assert_non_null(fake_refusal(early));
+    tell_topic(api->r, "t", id_of(1), 1, SELF, 3);
+    assert_int_equal(one_topic(ask(api, NEWEST, &(struct named){.name = "t"}, 1))->error_code, 0);
+}
+
+static void test_who_heard_of_brokers_alone_at_last_is_sent_away_too(void **state)
+{
+    struct api *api = *state;
+    api->broker.expects_topics = true;
+    struct fake_call *early =
+        ask_with(api, NEWEST, (struct metadata_options){0}, &(struct named){.name = "t"}, 1);
+    fake_advance(api->loop, 2900);
+    tell_brokers(api->r);
+    fake_advance(api->loop, 200);
+    assert_non_null(fake_refusal(early));
 }
 
 /* --- topics --- */
@@ -288,7 +303,8 @@ int main(void)
         TEST(test_the_first_question_after_a_start_waits_for_the_controller),
         TEST(test_where_there_are_topics_it_waits_until_it_hears_of_them),
         TEST(test_where_the_topics_have_gone_it_answers_in_the_end),
-        TEST(test_it_does_not_wait_for_ever),
+        TEST(test_who_waited_in_vain_for_the_controller_is_sent_away),
+        TEST(test_who_heard_of_brokers_alone_at_last_is_sent_away_too),
         TEST(test_a_topic_tells_its_partitions_in_every_version),
         TEST(test_all_topics_are_told_when_none_is_named),
         TEST(test_a_dead_leader_is_no_leader_and_dead_replicas_are_offline),
