@@ -3,12 +3,6 @@
 
 #include "broker/base/trace.h"
 
-/* Logs that must reach the disk before the next fetch says that we have what they hold. */
-struct flushes {
-    struct followed **items;
-    size_t count, capacity;
-};
-
 static void local_error(struct followed *followed, enum err e)
 {
     switch (e) {
@@ -28,7 +22,8 @@ static void local_error(struct followed *followed, enum err e)
 }
 
 static void take_records(struct followed *followed,
-                         const struct fetch_response_partition_data *data, struct flushes *flushes)
+                         const struct fetch_response_partition_data *data,
+                         struct fetch_flushes **flushes)
 {
     struct leader_data leader = {.fetch_offset = followed->sent_offset,
                                  .records = data->records.bytes,
@@ -46,11 +41,8 @@ static void take_records(struct followed *followed,
     if (leader.records.size || leader.log_start_offset != followed->leader_log_start)
         followed_requeue(followed);
     followed->leader_log_start = leader.log_start_offset;
-    if (needs_flush) {
-        flushes->items = mem_grow(flushes->items, &flushes->capacity, flushes->count + 1,
-                                  sizeof *flushes->items);
-        flushes->items[flushes->count++] = followed;
-    }
+    if (needs_flush)
+        fetch_flushes_add(flushes, followed);
 }
 
 /* Nothing was cut, so asking again would give the same answer at once, for ever. */
@@ -115,7 +107,7 @@ static bool is_current(const struct followed *followed)
 
 static void take_partition(struct followed *followed,
                            const struct fetch_response_partition_data *data,
-                           struct flushes *flushes)
+                           struct fetch_flushes **flushes)
 {
     if (!is_current(followed))
         return;
@@ -125,18 +117,6 @@ static void take_partition(struct followed *followed,
         diverges(followed, &data->diverging_epoch);
     else
         take_records(followed, data, flushes);
-}
-
-static void flush_all(struct flushes *flushes)
-{
-    for (size_t i = 0; i < flushes->count; i++) {
-        struct followed *followed = flushes->items[i];
-        struct log *log = partition_log(followed->partition);
-        enum err e = log ? log_flush(log) : ERR_OK;
-        if (e)
-            followed_fail(followed, err_sentence(e));
-    }
-    free(flushes->items);
 }
 
 static void settle_session(struct fetch_source *source, const struct fetch_response *response)
@@ -163,7 +143,7 @@ static void session_error(struct fetch_source *source, enum err e)
 
 static void take_response(struct fetch_source *source, const struct fetch_response *response)
 {
-    struct flushes flushes = {0};
+    struct fetch_flushes *flushes = NULL;
     for (int32_t t = 0; t < response->responses_count; t++) {
         const struct fetch_response_fetchable_topic_response *topic = &response->responses[t];
         struct uuid id = source->session_uses_ids ? topic->topic_id : UUID_ZERO;
@@ -172,8 +152,8 @@ static void take_response(struct fetch_source *source, const struct fetch_respon
                 fetch_source_find(source, topic->topic, id, topic->partitions[p].partition_index),
                 &topic->partitions[p], &flushes);
     }
-    flush_all(&flushes);
     settle_session(source, response);
+    fetch_flushes_begin(flushes);
 }
 
 void fetch_answered(void *context, enum err e, const void *message)

@@ -261,7 +261,7 @@ static void fetch(struct fetch_source *source)
 
 void fetch_source_run(struct fetch_source *source)
 {
-    if (source->is_in_flight || timer_is_set(&source->backoff))
+    if (source->is_in_flight || source->is_flushing || timer_is_set(&source->backoff))
         return;
     if (!list_is_empty(&source->asking))
         fetch_source_ask(source);

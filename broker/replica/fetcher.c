@@ -35,7 +35,8 @@ struct fetcher *fetcher_new(const struct fetcher_settings *settings,
 
 static bool is_fetching(const struct followed *followed)
 {
-    return followed->state == FOLLOW_FETCHING && !timer_is_set(&followed->delay);
+    return followed->state == FOLLOW_FETCHING && !timer_is_set(&followed->delay) &&
+           !followed->is_held;
 }
 
 void followed_requeue(struct followed *followed)
@@ -44,7 +45,7 @@ void followed_requeue(struct followed *followed)
     list_remove(&followed->queue);
     if (!is_fetching(followed))
         fetch_source_forget(followed);
-    if (timer_is_set(&followed->delay) || followed->state == FOLLOW_FAILED)
+    if (timer_is_set(&followed->delay) || followed->state == FOLLOW_FAILED || followed->is_held)
         return;
     list_push_back(followed->state == FOLLOW_FETCHING ? &source->changed : &source->asking,
                    &followed->queue);
@@ -60,6 +61,20 @@ void followed_move(struct followed *followed, enum follow_state state)
 {
     count_as(followed, -1);
     followed->state = state;
+    count_as(followed, +1);
+    followed_requeue(followed);
+}
+
+void followed_hold(struct followed *followed)
+{
+    count_as(followed, -1);
+    followed->is_held = true;
+    list_remove(&followed->queue);
+}
+
+void followed_release(struct followed *followed)
+{
+    followed->is_held = false;
     count_as(followed, +1);
     followed_requeue(followed);
 }
@@ -197,6 +212,7 @@ void fetcher_follow(struct fetcher *fetcher, struct partition *partition, int32_
     followed->delay.fire = delay_is_over;
     followed->source = source_of(fetcher, leader_id);
     followed->state = FOLLOW_FAILED;
+    followed->is_held = map_get(&fetcher->flushing, MAP_KEY(partition));
     list_push_back(&followed->source->followed, &followed->node);
     followed->source->followed_count++;
     index_put(followed);
@@ -259,6 +275,8 @@ void fetcher_free(struct fetcher *fetcher)
         source_free(e->value);
     map_done(&fetcher->sources);
     map_done(&fetcher->followed);
+    assert(!fetcher_is_flushing(fetcher));
+    map_done(&fetcher->flushing);
     timers_done(&fetcher->timers);
     arena_free(fetcher->arena);
     free(fetcher);

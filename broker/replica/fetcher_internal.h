@@ -1,6 +1,6 @@
 /* The structs of a fetcher, for the files that share it: fetcher.c (who is followed),
- * fetch_source.c (the requests to one leader), fetch_answer.c (what a Fetch brought), fetch_ask.c
- * (the questions about offsets and epochs). */
+ * fetch_source.c (the requests to one leader), fetch_answer.c (what a Fetch brought),
+ * fetch_flush.c (its way to the disk), fetch_ask.c (the questions about offsets and epochs). */
 #pragma once
 
 #include "broker/base/arena.h"
@@ -35,6 +35,7 @@ struct followed {
     int32_t id, leader_epoch;
     int32_t asked_epoch; /* ASKING_EPOCH */
     enum follow_state state;
+    bool is_held; /* what it has is on its way to the disk: nothing is asked for it */
 
     bool in_session;     /* the leader's session has it, or gets it with the request under way */
     int64_t sent_offset; /* what the session says of it */
@@ -62,6 +63,7 @@ struct fetch_source {
     int32_t session_id, session_epoch; /* epoch 0: the next request is a full one */
     bool session_uses_ids;
     bool is_in_flight;
+    bool is_flushing;        /* what it sent: it is asked again afterwards */
     enum follow_state asked; /* by the request under way, where it is a question */
     struct timer backoff;
 };
@@ -73,6 +75,7 @@ struct fetcher {
     struct timers timers;
     struct map sources;  /* leader id -> struct fetch_source */
     struct map followed; /* struct partition * -> struct followed */
+    struct map flushing; /* struct partition * -> itself: what it has is not on the disk yet */
     struct arena *arena; /* of the request being made */
 };
 
@@ -86,6 +89,9 @@ void followed_delay(struct followed *followed);
 void followed_fail(struct followed *followed, const char *why);
 /* The leader knows a newer epoch: nothing is asked until the LeaderAndIsr that must follow. */
 void followed_await_role(struct followed *followed);
+/* Ask nothing for it; go on. */
+void followed_hold(struct followed *followed);
+void followed_release(struct followed *followed);
 /* Another state; the one function that changes it. */
 void followed_move(struct followed *followed, enum follow_state state);
 
@@ -101,6 +107,14 @@ bool fetch_source_send(struct fetch_source *source, int16_t api_key, int16_t ver
 
 /* fetch_answer.c */
 void fetch_answered(void *context, enum err e, const void *response);
+
+/* fetch_flush.c */
+/* A log that must reach the disk before the next fetch says that we have what it holds: added to
+ * the others of the same answer, which are made with the first. */
+void fetch_flushes_add(struct fetch_flushes **flushes, struct followed *followed);
+/* Begin them all, NULL for none. The source is not run until they have ended; not before the
+ * return, unless they end at once. */
+void fetch_flushes_begin(struct fetch_flushes *flushes);
 
 /* fetch_ask.c */
 void fetch_source_ask(struct fetch_source *source); /* of those that are `asking` */

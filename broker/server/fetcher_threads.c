@@ -11,12 +11,13 @@
 #include "broker/replica/fetcher.h"
 #include "broker/server/server_internal.h"
 
-enum order_kind { ORDER_FOLLOW, ORDER_UNFOLLOW, ORDER_STOP };
+enum order_kind { ORDER_FOLLOW, ORDER_UNFOLLOW, ORDER_FLUSHED, ORDER_STOP };
 
 struct order {
     struct list_node node;
     enum order_kind kind;
     struct partition *partition; /* a reference */
+    struct fetch_flushes *flushes;
     int32_t leader_id, leader_epoch;
 };
 
@@ -35,6 +36,7 @@ struct fetcher_thread {
     struct map connections; /* leader id -> struct leader_connection */
     struct arena *arena;
     char *client_id;
+    bool is_stopping; /* as soon as no sync is under way */
     pthread_t thread;
 };
 
@@ -99,6 +101,8 @@ static enum err send_to_leader(void *context, int32_t leader_id, int16_t api_key
 {
     struct fetcher_thread *thread = context;
     struct leader_connection *connection = NULL;
+    if (thread->is_stopping)
+        return ERR_CANCELLED;
     enum err e = find_connection(thread, leader_id, &connection);
     if (e)
         return e;
@@ -139,7 +143,8 @@ static void timer_due(evutil_socket_t fd, short what, void *context)
     (void)fd;
     (void)what;
     struct fetcher_thread *thread = context;
-    fetcher_run(thread->fetcher);
+    if (!thread->is_stopping)
+        fetcher_run(thread->fetcher);
 }
 
 static void take_order(struct fetcher_thread *thread, struct order *order)
@@ -152,9 +157,12 @@ static void take_order(struct fetcher_thread *thread, struct order *order)
         fetcher_unfollow(thread->fetcher, order->partition);
         partition_unref(order->partition);
         break;
+    case ORDER_FLUSHED:
+        fetcher_flushed(thread->fetcher, order->flushes);
+        break;
     case ORDER_STOP:
+        thread->is_stopping = true;
         drop_connections(thread); /* what is under way is answered with CANCELLED */
-        event_base_loopbreak(thread->loop);
         break;
     }
     free(order);
@@ -168,14 +176,12 @@ static void mail_came(evutil_socket_t fd, short what, void *context)
     struct list_node orders;
     list_init(&orders);
     mailbox_receive(thread->mailbox, &orders);
-    bool is_stopping = false;
-    for (struct list_node *node; (node = list_pop_front(&orders));) {
-        struct order *order = list_entry(node, struct order, node);
-        is_stopping |= order->kind == ORDER_STOP;
-        take_order(thread, order);
-    }
-    if (!is_stopping)
+    for (struct list_node *node; (node = list_pop_front(&orders));)
+        take_order(thread, list_entry(node, struct order, node));
+    if (!thread->is_stopping)
         fetcher_run(thread->fetcher);
+    else if (!fetcher_is_flushing(thread->fetcher)) /* else the last of them comes this way */
+        event_base_loopbreak(thread->loop);
 }
 
 static void *run(void *context)
@@ -201,6 +207,15 @@ static void post(struct fetcher_thread *thread, enum order_kind kind, struct par
     order->partition = partition;
     order->leader_id = leader_id;
     order->leader_epoch = leader_epoch;
+    mailbox_post(thread->mailbox, &order->node);
+}
+
+static void flushed(void *context, struct fetch_flushes *flushes)
+{
+    struct fetcher_thread *thread = context;
+    struct order *order = mem_new(struct order);
+    order->kind = ORDER_FLUSHED;
+    order->flushes = flushes;
     mailbox_post(thread->mailbox, &order->node);
 }
 
@@ -284,7 +299,9 @@ static void start_thread(struct fetcher_thread *thread, struct server *server, i
                                         .min_bytes = c->replica_fetch_min_bytes,
                                         .response_max_bytes = c->replica_fetch_response_max_bytes,
                                         .max_bytes = c->replica_fetch_max_bytes,
-                                        .backoff_ms = c->replica_fetch_backoff_ms};
+                                        .backoff_ms = c->replica_fetch_backoff_ms,
+                                        .flushed = flushed,
+                                        .flushed_context = thread};
     settle_versions(c->inter_broker_protocol_version, &settings);
     struct fetcher_leaders leaders = {.send = send_to_leader, .context = thread};
     thread->server = server;

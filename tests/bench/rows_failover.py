@@ -113,6 +113,37 @@ class Idle(Row):
             self.trios.pop(side).end()
 
 
+class AmongIdle(Row):
+    """What a record costs must not grow with the partitions that do not move."""
+    name = "record-among-10000"
+    about = "single records of 100 bytes, acks=all, one at a time, in a cluster that holds 10,000 idle partitions x 3"
+    partitions, records = 10000, 1000
+
+    def __init__(self):
+        self.trios = {}
+
+    def figures(self):
+        return [Figure("leader_ms", "CPU of the leader a record", "CPU ms", ratio=1), Figure("follower_ms", "CPU of a follower a record", "CPU ms"),
+                Figure("p50_ms", "round trip p50", "ms")]
+
+    def prepare(self, bench, side):
+        trio = self.trios[side] = Trio(bench, side, "among")
+        trio.create("idle", bench.scaled(self.partitions))
+        trio.await_in_sync()
+        trio.create_topic("busy", 1)
+
+    def measure(self, bench, side):
+        trio = self.trios[side]
+        before = {i: broker.cpu() for i, broker in trio.brokers.items()}
+        got = bench.place.program("bench_round_trip", trio.addresses(), "busy", bench.scaled(self.records), 100, 0)
+        cpu = sorted((broker.cpu() - before[i]) * 1000 / got["trips"] for i, broker in trio.brokers.items())
+        return {"leader_ms": cpu[-1], "follower_ms": sum(cpu[:-1]) / 2, "p50_ms": got["p50_ms"]}
+
+    def finish(self, bench, side):
+        if side in self.trios:
+            self.trios.pop(side).end()
+
+
 class ReplicatedProduce(Row):
     name = "replicated-produce"
     about = "1 M records of 1 KiB, acks=all, 3 replicas, batch.size=65536 linger.ms=5, %d partitions" % PARTITIONS
@@ -215,5 +246,5 @@ class ProducersGap(Row):
 
 
 def rows():
-    return [ControllerKilled(2000, 0.3), ControllerKilled(10000, 1.0), OrderlyRestart(), Idle(), ReplicatedProduce(),
+    return [ControllerKilled(2000, 0.3), ControllerKilled(10000, 1.0), OrderlyRestart(), Idle(), AmongIdle(), ReplicatedProduce(),
             ReplicatedLatency(), ProducersGap()]

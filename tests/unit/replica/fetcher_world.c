@@ -42,6 +42,33 @@ static int64_t epoch_of_broker(void *context)
     return BROKER_EPOCH;
 }
 
+struct ended {
+    struct list_node node;
+    struct fetch_flushes *flushes;
+};
+
+static void flushed(void *context, struct fetch_flushes *flushes)
+{
+    struct world *w = context;
+    struct ended *ended = mem_new(struct ended);
+    ended->flushes = flushes;
+    mailbox_post(w->flushed, &ended->node);
+}
+
+void await_flushes(struct world *w)
+{
+    while (fetcher_is_flushing(w->fetcher)) {
+        struct list_node all;
+        list_init(&all);
+        mailbox_wait(w->flushed, -1);
+        mailbox_receive(w->flushed, &all);
+        for (struct list_node *node; (node = list_pop_front(&all));) {
+            OWNED_MEM struct ended *ended = CONTAINER_OF(node, struct ended, node);
+            fetcher_flushed(w->fetcher, ended->flushes);
+        }
+    }
+}
+
 void world_restart(struct world *w)
 {
     struct fetcher_leaders leaders = {.send = send_to, .context = w};
@@ -63,7 +90,10 @@ int world_setup(void **state)
                                             .min_bytes = 1,
                                             .response_max_bytes = 10 << 20,
                                             .max_bytes = 1 << 20,
-                                            .backoff_ms = BACKOFF_MS};
+                                            .backoff_ms = BACKOFF_MS,
+                                            .flushed = flushed,
+                                            .flushed_context = w};
+    w->flushed = mailbox_new();
     world_restart(w);
     *state = w;
     return 0;
@@ -72,7 +102,9 @@ int world_setup(void **state)
 int world_teardown(void **state)
 {
     struct world *w = *state;
+    await_flushes(w);
     fetcher_free(w->fetcher);
+    mailbox_free(w->flushed);
     replicas_free(w->r);
     free(w);
     return 0;

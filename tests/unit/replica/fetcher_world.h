@@ -6,6 +6,7 @@
 
 #include "replica_fixture.h"
 
+#include "broker/base/mailbox.h"
 #include "broker/replica/fetcher.h"
 #include "broker/replica/replication.h"
 #include "broker/wire/api_key.h"
@@ -21,6 +22,7 @@ struct world {
     struct replicas *r;
     struct fetcher_settings settings;
     struct fetcher *fetcher;
+    struct mailbox *flushed; /* syncs that have ended, for await_flushes() */
 
     enum err refusal; /* of the next sends */
     int32_t sends;    /* so many were tried */
@@ -47,6 +49,9 @@ struct partition *followed(struct world *w, int32_t id, int32_t leader_epoch);
 /* Records that the log holds before: one batch each. */
 void hold(struct partition *partition, int32_t leader_epoch, int32_t records);
 
+/* Until what was appended is on the disk, where that is asked for, and the fetcher has heard of it.
+ */
+void await_flushes(struct world *w);
 /* Let so much time pass. */
 void pass(struct world *w, int64_t ms);
 

@@ -367,19 +367,6 @@ static void test_a_leader_that_is_not_known_yet_is_tried_again(void **state)
     assert_int_equal(asked_count(w), 1);
 }
 
-/* --- what the next request promises --- */
-
-static void test_records_are_on_the_disk_before_the_leader_hears_of_them_if_asked_for(void **state)
-{
-    struct world *w = *state;
-    w->r->logs->config.flush_messages = 1;
-    struct partition *p = settled(w, 1);
-    log_set_config(partition_log(p), &w->r->logs->config);
-    answer(w, (struct part){.id = 0, .records = with(batches(), 0, 5, 4)});
-    assert_asked(w, 0, 5, 4);
-    assert_int_equal(log_recovery_point(partition_log(p)), 5);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
 int main(void)
@@ -414,7 +401,6 @@ int main(void)
         TEST(test_an_answer_for_a_partition_that_is_gone_changes_nothing),
         TEST(test_after_a_lost_connection_all_is_asked_anew_when_the_pause_is_over),
         TEST(test_a_leader_that_is_not_known_yet_is_tried_again),
-        TEST(test_records_are_on_the_disk_before_the_leader_hears_of_them_if_asked_for),
     };
     return cmocka_run_group_tests_name("fetcher", tests, NULL, NULL);
 }
