@@ -41,6 +41,7 @@ static void take_records(struct followed *followed,
     if (leader.records.size || leader.log_start_offset != followed->leader_log_start)
         followed_requeue(followed);
     followed->leader_log_start = leader.log_start_offset;
+    followed->await_ms = 0;
     if (needs_flush)
         fetch_flushes_add(flushes, followed);
 }
@@ -87,6 +88,12 @@ static void leader_error(struct followed *followed, enum err e)
         return;
     case ERR_FENCED_LEADER_EPOCH:
         followed_await_role(followed);
+        return;
+    case ERR_NOT_LEADER_OR_FOLLOWER:
+    case ERR_UNKNOWN_LEADER_EPOCH:
+    case ERR_UNKNOWN_TOPIC_OR_PARTITION:
+    case ERR_UNKNOWN_TOPIC_ID:
+        followed_await_leader(followed);
         return;
     default:
         trace_debug("fetch refused topic=%s partition=%d leader=%d error=%s",

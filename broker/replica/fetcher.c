@@ -87,13 +87,27 @@ static void delay_is_over(struct timer *timer)
     fetch_source_run(followed->source);
 }
 
-void followed_delay(struct followed *followed)
+static void delay(struct followed *followed, int32_t ms)
 {
     struct fetcher *fetcher = followed->source->fetcher;
     count_as(followed, -1);
-    timer_set(&fetcher->timers, &followed->delay,
-              clock_mono_ms(fetcher->clock) + fetcher->settings.backoff_ms);
+    timer_set(&fetcher->timers, &followed->delay, clock_mono_ms(fetcher->clock) + ms);
     followed_requeue(followed);
+}
+
+void followed_delay(struct followed *followed)
+{
+    delay(followed, followed->source->fetcher->settings.backoff_ms);
+}
+
+/* The controller tells a leader and its followers at the same moment, so a follower may ask before
+ * the leader knows; producers with acks=all wait for it meanwhile. */
+void followed_await_leader(struct followed *followed)
+{
+    int32_t most_ms = followed->source->fetcher->settings.backoff_ms;
+    int32_t ms = followed->await_ms ? 2 * followed->await_ms : AWAIT_LEADER_FIRST_MS;
+    followed->await_ms = ms < most_ms ? ms : most_ms;
+    delay(followed, followed->await_ms);
 }
 
 void followed_fail(struct followed *followed, const char *why)

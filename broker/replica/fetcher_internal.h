@@ -16,6 +16,8 @@
 /* Topic name or id, and the number. */
 #define FOLLOWED_KEY_MAX (249 + 4)
 
+#define AWAIT_LEADER_FIRST_MS 10 /* doubled each time, up to replica.fetch.backoff.ms */
+
 enum follow_state {
     FOLLOW_FETCHING,
     FOLLOW_ASKING_EPOCH, /* where did our last epoch end at the leader? */
@@ -28,6 +30,7 @@ struct followed {
     struct list_node node;  /* in its source's `followed` */
     struct list_node queue; /* in one of its source's queues, or in none while nothing is to say */
     struct timer delay;     /* set: it stays away from the leader until then */
+    int32_t await_ms;       /* the last pause for a leader that did not know it; 0: it does */
     struct fetch_source *source;
     struct partition *partition; /* a reference */
     struct slice topic;          /* of the partition */
@@ -86,6 +89,8 @@ size_t followed_key_by_id(char key[static FOLLOWED_KEY_MAX], struct uuid topic_i
 /* Into the queue that its state asks for; out of the session where it is not to be fetched. */
 void followed_requeue(struct followed *followed);
 void followed_delay(struct followed *followed);
+/* The same for a leader that may not have heard yet that it leads: briefly at first. */
+void followed_await_leader(struct followed *followed);
 void followed_fail(struct followed *followed, const char *why);
 /* The leader knows a newer epoch: nothing is asked until the LeaderAndIsr that must follow. */
 void followed_await_role(struct followed *followed);

@@ -13,6 +13,9 @@
 #include "wire/api_key.h"
 #include "wire/controlled_shutdown.h"
 
+#define FOLLOWERSHIP_WAIT_MS 1000
+#define FOLLOWERSHIP_LOOK_MS 2
+
 /* --- auto-creation --- */
 
 struct auto_create {
@@ -220,13 +223,45 @@ static bool is_alone(struct server *server)
     return count <= 1;
 }
 
+static void count_shared(void *context, struct partition *partition)
+{
+    int32_t *count = context;
+    struct isr_view view = partition_isr_view(partition);
+    *count += view.is_leader && view.replicas_count > 1;
+}
+
+/* The controller has chosen other leaders, but its word of it comes on another connection than its
+ * answer did. Until we have heard it, requests wait here for followers that have gone elsewhere;
+ * then they are answered, with the new leader's name, before their connections end. */
+static void await_followership(struct server *server)
+{
+    int64_t deadline_ms = clock_mono_ms(server->clock) + FOLLOWERSHIP_WAIT_MS;
+    for (;;) {
+        int32_t count = 0;
+        replica_manager_for_each(server->broker.replica_manager, count_shared, &count);
+        if (count == 0)
+            return;
+        if (clock_mono_ms(server->clock) >= deadline_ms) {
+            trace_warn("stopping as leader of partitions that have other replicas broker=%d "
+                       "partitions=%d",
+                       server->broker.id, count);
+            return;
+        }
+        pause_ms(FOLLOWERSHIP_LOOK_MS);
+    }
+}
+
 void server_controlled_shutdown(struct server *server)
 {
     const struct config *config = config_now(server->live);
     if (!config->controlled_shutdown_enable || server->broker_epoch < 0)
         return;
     for (int32_t i = 0; i < config->controlled_shutdown_max_retries; i++) {
-        if (ask_to_leave(server) || is_alone(server))
+        if (ask_to_leave(server)) {
+            await_followership(server);
+            return;
+        }
+        if (is_alone(server))
             return;
         if (i + 1 < config->controlled_shutdown_max_retries)
             pause_ms(config->controlled_shutdown_retry_backoff_ms);

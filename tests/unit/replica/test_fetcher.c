@@ -245,6 +245,33 @@ PUT_OFF(storage_error, ERR_KAFKA_STORAGE_ERROR)
 PUT_OFF(tiered_storage, ERR_OFFSET_MOVED_TO_TIERED_STORAGE)
 PUT_OFF(any_other_error, ERR_UNKNOWN_SERVER_ERROR)
 
+/* Producers with acks=all wait for us: the leader will know in a moment. */
+static void test_a_leader_that_has_not_heard_of_its_role_is_asked_again_soon(void **state)
+{
+    struct world *w = *state;
+    settled(w, 2);
+    int32_t asked = 0;
+    for (int32_t pause_ms = 10; pause_ms < BACKOFF_MS; pause_ms *= 2, asked++) {
+        answer(w, (struct part){.id = 0, .error = ERR_NOT_LEADER_OR_FOLLOWER});
+        pass(w, pause_ms - 1);
+        answer_nothing(w);
+        assert_int_equal(asked_count(w), 0);
+        pass(w, 1);
+        answer_nothing(w);
+        assert_asked(w, 0, 0, -1);
+    }
+    assert_int_equal(asked, 7);
+    for (int i = 0; i < 2; i++) { /* and in the end as seldom as anything else */
+        answer(w, (struct part){.id = 0, .error = ERR_NOT_LEADER_OR_FOLLOWER});
+        pass(w, BACKOFF_MS - 1);
+        answer_nothing(w);
+        assert_int_equal(asked_count(w), 0);
+        pass(w, 1);
+        answer_nothing(w);
+        assert_asked(w, 0, 0, -1);
+    }
+}
+
 static void test_a_fenced_partition_stops_until_it_is_followed_anew(void **state)
 {
     struct world *w = *state;
@@ -393,6 +420,7 @@ int main(void)
         TEST(test_storage_error_puts_a_partition_off),
         TEST(test_tiered_storage_puts_a_partition_off),
         TEST(test_any_other_error_puts_a_partition_off),
+        TEST(test_a_leader_that_has_not_heard_of_its_role_is_asked_again_soon),
         TEST(test_a_fenced_partition_stops_until_it_is_followed_anew),
         TEST(test_a_corrupt_batch_is_discarded_and_fetched_again),
         TEST(test_half_a_batch_at_the_end_is_left_out),
