@@ -56,22 +56,29 @@ class Seen:
     def __init__(self, who, place):
         self.who, self.place = who, place
         self.tokens = array.array("q")
+        self.next = 0                                # the offset that follows what it read last
+        self.again = 0                               # how many it has read more than once
         self.wrong = []
+
+    def rewind(self, offset):
+        """It goes back by itself: what it reads from here on has to be what it, and every other reader, read before."""
+        self.next = offset
 
     def add(self, offset, value):
         token = token_of(value)
         if token is None:
             self.wrong.append("damaged: %s read %r at offset %d of %s-%d" % (self.who, value[:60], offset, *self.place))
             token = -1
-        if offset != len(self.tokens):
-            if len(self.wrong) < SHOWN:
-                self.wrong.append("skipped: %s read offset %d of %s-%d after %d" % (self.who, offset, *self.place, len(self.tokens) - 1))
-            if offset < len(self.tokens):            # read again: what it reads now has to be what it read then
-                if self.tokens[offset] != token:
-                    self.wrong.append("phantom: %s read %s, later %s at offset %d of %s-%d" % (
-                        self.who, text(self.tokens[offset]), text(token), offset, *self.place))
-                return
-            self.tokens.extend([-1] * (offset - len(self.tokens)))
+        if offset != self.next and len(self.wrong) < SHOWN:
+            self.wrong.append("skipped: %s read offset %d of %s-%d after %d" % (self.who, offset, *self.place, self.next - 1))
+        self.next = offset + 1
+        if offset < len(self.tokens):                # read again: what it reads now has to be what it read then
+            self.again += 1
+            if self.tokens[offset] != token and len(self.wrong) < SHOWN:
+                self.wrong.append("phantom: %s read %s, later %s at offset %d of %s-%d" % (
+                    self.who, text(self.tokens[offset]), text(token), offset, *self.place))
+            return
+        self.tokens.extend([-1] * (offset - len(self.tokens)))
         self.tokens.append(token)
 
 

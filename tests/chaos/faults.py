@@ -8,11 +8,13 @@ import os
 import random
 import socket
 import struct
+import time
 
 import cluster
 import hosts
 import net
 
+WARY_SECONDS = 20                                    # until what a broker lost with its disk is known everywhere
 KINDS = {}                                           # name: (weight, shortest, longest, begin, end)
 
 
@@ -55,6 +57,7 @@ class World:
     def __init__(self, net, all_hosts, watch):
         self.net, self.hosts, self.watch = net, all_hosts, watch
         self.busy = set()
+        self.replaced = -WARY_SECONDS
 
     def named(self, target):
         if target == "controller":
@@ -73,6 +76,9 @@ class World:
 
     def release(self, host):
         self.busy.remove(host.name)
+
+    def take_all(self, all_hosts):
+        return [self.take(host) for host in all_hosts if host.name not in self.busy]
 
 
 def run(planned, world, clock, say):
@@ -135,7 +141,7 @@ def _freeze(world, one):
 
 
 def _restart_ends(world, host):
-    host.ended_well(60)
+    host.ended_well(hosts.SHUTDOWN_SECONDS)
     _start_again(world, host)
 
 
@@ -155,7 +161,26 @@ def _replace(world, one):
         return None
     world.take(host).kill()
     host.forget()
+    world.replaced = time.monotonic()
     return host
+
+
+def _start_all_again(world, killed):
+    for host in killed:
+        _start_again(world, host)
+
+
+@fault("all killed", 1, 0.0, 4.0, end=_start_all_again)
+def _all_killed(world, one):
+    """Every broker that no other fault has in hand, at once; what was acknowledged is on their disks.
+
+    Not where a broker has just lost its disk: it may still be in an ISR, and a controller that begins now cannot know what it lost."""
+    if world.watch.not_whole() or time.monotonic() - world.replaced < WARY_SECONDS:
+        return None
+    killed = world.take_all(world.hosts.brokers)
+    for host in killed:
+        host.kill()
+    return killed
 
 
 @fault("unplug", 2, 0.3, 6.0, end=lambda world, host: world.net.plug(host.name))
@@ -231,6 +256,22 @@ def _zookeeper_frozen(world, one):
     return host
 
 
+def _thaw_all(world, frozen):
+    for host in frozen:
+        _thaw(world, host)
+
+
+@fault("ensemble frozen", 1, 0.5, 6.0, end=_thaw_all)
+def _ensemble_frozen(world, one):
+    """All servers; sessions may have ended when they go on, those of all brokers at once."""
+    if any(name in world.busy for name in hosts.SERVERS):
+        return None
+    frozen = world.take_all(world.hosts.servers)
+    for host in frozen:
+        host.freeze()
+    return frozen
+
+
 @fault("session ends", 2, 0, 0)
 def _session_ends(world, one):
     """Somebody closes the broker's session while it is well; it goes on with another, under another epoch."""
@@ -265,7 +306,7 @@ def _room_again(world, host):
 @fault("disk full", 2, 0.5, 5.0, end=_room_again)
 def _disk_full(world, one):
     host = world.named(one.target)
-    if not host or hosts.IS_JVM or host.is_disk_taken:  # a JVM broker ends when its only log directory fails
+    if not host or host.is_jvm or host.is_disk_taken:  # a JVM broker ends when its only log directory fails
         return None
     host.is_disk_taken = True
     with open(host.log_dir / "filler", "wb") as filler:                 # reserved, not written: it takes no time
@@ -293,6 +334,21 @@ def _disk_stalls(world, one):
         return None
     host.is_disk_taken = True
     return world.take(host)
+
+
+def _disk_is_quick(world, host):
+    net.thaw(host.log_dir)
+    host.is_disk_taken = False
+
+
+@fault("disk slow", 2, 1.0, 6.0, end=_disk_is_quick)
+def _disk_slow(world, one):
+    """Writes wait most of the time. Its process may be killed or frozen meanwhile."""
+    host = world.named(one.target)
+    if not host or host.is_disk_taken or not net.slow(host.log_dir):
+        return None
+    host.is_disk_taken = True
+    return host
 
 
 def _clock_right(world, host):

@@ -10,8 +10,8 @@ import harness
 import net
 import raw
 
-IS_JVM = os.environ.get("CHAOS_PEER") == "jvm"
 BROKERS = {"b%d" % n: n for n in range(1, 6)}
+JVM_BROKERS = {"": (), "jvm": tuple(BROKERS), "mixed": ("b4", "b5")}[os.environ.get("CHAOS_PEER") or ""]
 SERVERS = {"z%d" % n: 10 + n for n in range(1, 4)}
 BROKER_PORT, CLIENT_PORT = 9092, 2181
 DISK_BYTES = 200 << 20
@@ -26,10 +26,14 @@ SETTINGS = {
     "log.retention.ms": -1, "log.message.timestamp.after.max.ms": 9223372036854775807,  # clocks jump, and nothing may go for that
     "replica.selector.class": "org.apache.kafka.common.replica.RackAwareReplicaSelector",
 }
+JVM_SETTINGS = {"zookeeper.session.timeout.ms": 6000, "replica.lag.time.max.ms": 5000}  # a JVM that starts is silent for seconds
+SHUTDOWN_SECONDS = 120 if JVM_BROKERS else 60
 
 
 class Host:
     """One process of one namespace. What the harness ended is not dead; what ended by itself is."""
+
+    is_jvm = False                                   # a broker of Apache Kafka
 
     def __init__(self, network, name, folder):
         self.net, self.name, self.folder = network, name, pathlib.Path(folder) / name
@@ -63,11 +67,11 @@ class Host:
     def ended_well(self, seconds):
         status = self.process.wait(seconds)
         self.process.end()
-        assert status in ((0, 143) if IS_JVM else (0,)), "%s stopped with status %s:\n%s" % (self.name, status, self.process.tail())
+        assert status in ((0, 143) if self.is_jvm else (0,)), "%s stopped with status %s:\n%s" % (self.name, status, self.process.tail())
 
     def check(self):
         if self.is_meant_to_run and not self.process.is_running():
-            if IS_JVM and self.process.child.returncode == 1:        # it ends where its session does while it starts
+            if self.is_jvm and self.process.child.returncode == 1:   # it ends where its session does while it starts
                 self.start()
                 return
             raise AssertionError("%s died with status %s; its log ends:\n%s" % (
@@ -105,15 +109,15 @@ class Server(Host):
 class Broker(Host):
     def __init__(self, network, name, folder, **settings):
         super().__init__(network, name, folder)
-        self.id, self.log_dir = BROKERS[name], self.folder / "logs"
+        self.id, self.log_dir, self.is_jvm = BROKERS[name], self.folder / "logs", name in JVM_BROKERS
         self.clock = self.folder / "clock"
-        self.has_false_clock = FALSE_CLOCK.exists() and not IS_JVM and b"__asan_init" not in \
+        self.has_false_clock = FALSE_CLOCK.exists() and not self.is_jvm and b"__asan_init" not in \
             pathlib.Path(harness.binary("stokerd")).read_bytes()     # a sanitizer's library has to be the first
         self.set_clock(0)
         self.is_disk_taken = False                   # full, or stalled: not both
         self._mount()
         (self.log_dir / "data").mkdir()
-        self.settings = dict(SETTINGS, **{
+        self.settings = dict({**SETTINGS, **(JVM_SETTINGS if JVM_BROKERS else {})}, **{
             "broker.id": self.id, "broker.rack": "rack%d" % (self.id % 3), "listeners": "PLAINTEXT://%s:%d" % (self.address, BROKER_PORT),
             "zookeeper.connect": ",".join("%s:%d" % (network.address(z), CLIENT_PORT) for z in SERVERS), "log.dirs": self.log_dir / "data"})
         self.settings.update({key.replace("_", "."): value for key, value in settings.items()})
@@ -145,7 +149,7 @@ class Broker(Host):
     def command(self):
         path = self.folder / "server.properties"
         path.write_text("".join("%s=%s\n" % pair for pair in self.settings.items()))
-        if IS_JVM:
+        if self.is_jvm:
             return harness.jvm_command("kafka.Kafka", "-Xms128m", "-Xmx256m", "-XX:+UseSerialGC") + [str(path)]
         return [harness.binary("stokerd"), str(path)]
 
@@ -185,7 +189,7 @@ class Hosts:
         harness.wait_for("the ensemble has a leader", lambda: self.zookeeper_leader(), 40)
         for broker in self.brokers:
             broker.start()
-        self.wait_one_controller(90)
+        self.wait_one_controller(240 if JVM_BROKERS else 120)
 
     def zookeeper_leader(self):
         return next((server for server in self.servers if server.process.is_running() and not server.is_frozen

@@ -7,20 +7,26 @@ by giving it the address of the relay (relay.py).
 """
 import contextlib
 import ctypes
+import faulthandler
 import fcntl
 import os
+import select
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import time
 
 CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET = 0x00020000, 0x20000000, 0x40000000
 PR_SET_PDEATHSIG = 1
 SIOCETHTOOL, FIFREEZE, FITHAW = 0x8946, 0xC0045877, 0xC0045878
 OFFLOADS = (0x17, 0x1F, 0x24)                        # ETHTOOL_STXCSUM, _STSO, _SGSO: what the relay sees must be whole packets
 PREFIX = "10.77.0."
+LONGEST_SECONDS = 840                                # of a run that does not say; tests/run ends a script after 900
 OURS, RELAY, NOBODY = 254, 253, 0xFFFF               # the last bytes of addresses
+
+SLOW_FROZEN, SLOW_BETWEEN = 0.15, 0.05               # seconds of every turn in which a slow disk does nothing, and works
 
 _keeper = None                                       # the way to the process outside
 
@@ -31,8 +37,10 @@ def run(*command):
         raise AssertionError("%s: %s" % (" ".join(map(str, command)), done.stderr.strip()))
 
 
-def enter():
-    """Returns in the first process of the new namespaces; the old process passes signals on, and ends as that one ends."""
+def enter(seconds=LONGEST_SECONDS):
+    """Returns in the first process of the new namespaces; the old process passes signals on, and ends as that one ends.
+
+    After so many seconds every thread says where it is and the run is over: a rig that hangs is seen to, not waited for."""
     global _keeper
     if os.geteuid():
         print("skipped: network namespaces need root")
@@ -50,6 +58,9 @@ def enter():
     keeper.close()
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.default_int_handler)         # also where a shell began us in its background
+    faulthandler.enable()                                            # says where every thread is when a library of a client breaks,
+    faulthandler.register(signal.SIGUSR1)                            # on request, and when it is late
+    faulthandler.dump_traceback_later(seconds, exit=True)
     run("mount", "--make-rprivate", "/")
     run("mount", "-t", "proc", "proc", "/proc")
     os.makedirs("/run/netns", exist_ok=True)
@@ -57,21 +68,31 @@ def enter():
 
 
 def _stand_before(child, keeper):
-    """Freezes and thaws file systems on request, and thaws them all when nobody can ask any more: a process that writes to a frozen one
-    cannot even be killed, so its namespace would never end."""
+    """Freezes, slows and thaws file systems on request, and thaws them all when nobody can ask any more: a process that writes to a frozen
+    one cannot even be killed, so its namespace would never end."""
     def pass_on(number, _frame):
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, number)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, pass_on)
-    frozen = set()
+    disks = {}                                       # path: its Disk
     with contextlib.suppress(OSError):
-        while request := keeper.recv(4096):
+        while True:                                  # no thread can begin in a process whose children are in another namespace
+            if not select.select([keeper], [], [], 0.01 if any(disk.is_slow for disk in disks.values()) else None)[0]:
+                for disk in disks.values():
+                    disk.turn()
+                continue
+            request = keeper.recv(4096)
+            if not request:
+                break
             what, path = request.decode().split(" ", 1)
-            keeper.send(b"%d" % _freezer(path, what == "freeze"))
-            (frozen.add if what == "freeze" else frozen.discard)(path)
-    for path in frozen:
-        _freezer(path, False)
+            disk = disks.pop(path) if what == "thaw" else Disk(path, what == "slow")
+            error = disk.thaw() if what == "thaw" else disk.freeze()
+            if what != "thaw" and not error:
+                disks[path] = disk
+            keeper.send(b"%d" % error)
+    for disk in disks.values():
+        disk.thaw()
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
 
@@ -88,13 +109,40 @@ def _freezer(path, is_to_freeze):
     return 0
 
 
+class Disk:
+    """A file system that does nothing, or, where it is slow, nothing most of the time. The methods return 0 or an errno."""
+
+    def __init__(self, path, is_slow):
+        self.path, self.is_slow, self.is_frozen, self.due = path, is_slow, False, 0
+
+    def freeze(self):
+        error = _freezer(self.path, True)
+        self.is_frozen, self.due = not error, time.monotonic() + SLOW_FROZEN
+        return error
+
+    def thaw(self):
+        error = _freezer(self.path, False) if self.is_frozen else 0
+        self.is_frozen, self.due = False, time.monotonic() + SLOW_BETWEEN
+        return error
+
+    def turn(self):
+        if self.is_slow and time.monotonic() >= self.due:
+            self.thaw() if self.is_frozen else self.freeze()
+
+
 def freeze(path):
     """Every write to this file system waits until thaw. Returns whether it can be frozen."""
     return _ask_keeper("freeze", path) == 0
 
 
+def slow(path):
+    """Writes wait most of the time until thaw. Returns whether it can be frozen."""
+    return _ask_keeper("slow", path) == 0
+
+
 def thaw(path):
-    _ask_keeper("thaw", path)
+    error = _ask_keeper("thaw", path)
+    assert not error, "%s does not thaw: %s" % (path, os.strerror(error))
 
 
 def _ask_keeper(what, path):

@@ -13,10 +13,11 @@ import traffic
 import watch
 from confluent_kafka.admin import AdminClient, NewTopic
 
-HEAL_SECONDS = 60 if hosts.IS_JVM else 30
+HEAL_SECONDS = 120 if hosts.JVM_BROKERS else 60
 LEASE_SECONDS = 90                                   # librdkafka takes no other preferred replica within a minute (KIP-392)
 TOPICS = {"plain": (4, {}), "rolling": (3, {"segment.bytes": "200000"}), "squeezed": (3, {"compression.type": "zstd"})}
-RATE = 250                                           # records a second of each producer
+GO_BACK_SECONDS = 1.0
+RATE = float(os.environ.get("CHAOS_RATE") or 250)    # records a second of each producer
 logging.getLogger("kazoo").setLevel(logging.CRITICAL)  # it says that servers are away: they are
 
 
@@ -34,13 +35,15 @@ class Run:
         self.places = [(topic, partition) for topic, (count, _) in topics.items() for partition in range(count)]
         self._create(topics)
         self.watch = watch.Watch(self.hosts.zookeeper, self.places)
-        harness.wait_for("all replicas are in sync", lambda: not self.watch.not_whole(), 30)
+        harness.wait_for("all replicas are in sync", lambda: not self.watch.not_whole(), 120)
         bootstrap = self.hosts.bootstrap
         variants = writer_settings or ({}, {"compression.codec": "zstd", "linger.ms": 20}, {"compression.codec": "gzip", "max.in.flight": 1})
         self.writers = [traffic.Writer(number, bootstrap, self.places, RATE, seed + number, self.folder, **variant)
                         for number, variant in enumerate(variants, 1)]
         self.readers = [traffic.Reader("a reader", bootstrap, self.places, self.folder),
-                        traffic.Reader("a reader in rack 1", bootstrap, self.places, self.folder, **{"client.rack": "rack1"})]
+                        traffic.Reader("a reader in rack 1", bootstrap, self.places, self.folder, **{"client.rack": "rack1"}),
+                        traffic.Reader("a reader that goes back", bootstrap, self.places, self.folder, GO_BACK_SECONDS,
+                                       **{"client.rack": "rack2"})]
 
     def _create(self, topics):
         admin = AdminClient({"bootstrap.servers": self.hosts.bootstrap})
@@ -70,7 +73,7 @@ class Run:
         ends = log.ends()
         for reader in [log, *self.readers]:
             self._read_to_end(reader, ends)
-        report = [] if hosts.IS_JVM else [sentence for writer in self.writers for sentence in writer.refused[:3]]
+        report = [] if hosts.JVM_BROKERS else [sentence for writer in self.writers for sentence in writer.refused[:3]]
         self.say("%d records refused" % sum(len(writer.refused) for writer in self.writers))  # the JVM broker at its start: unknown topic
         report += [sentence for reader in [log, *self.readers] for sentence in reader.wrong]
         self.say("everything was read")
@@ -91,6 +94,7 @@ class Run:
             resent += batches.resent
         self.say("%d records acknowledged, %d in the logs, %d of them sent again by clients under a new epoch" % (
             sum(w.acknowledged for w in self.writers), sum(len(s.tokens) for s in log.seen.values()), resent))
+        self.say("%d records were read again" % sum(seen.again for reader in self.readers for seen in reader.seen.values()))
         self.say("longest pause of a producer %.2f s; %d leaders changed, %d controllers" % (
             max(w.longest for w in self.writers), self.watch.elections, self.watch.controllers))
         return report
@@ -109,7 +113,7 @@ class Run:
         for broker in self.hosts.brokers:
             broker.terminate()
         for broker in self.hosts.brokers:
-            broker.ended_well(60)
+            broker.ended_well(hosts.SHUTDOWN_SECONDS)
         self.after_stop()
         return {(topic, partition): {b.id: b.log_bytes(topic, partition) for b in self.hosts.brokers
                                      if (b.log_dir / "data" / ("%s-%d" % (topic, partition))).is_dir()}

@@ -14,6 +14,9 @@ QUICK = {"reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 200, "retry.bac
          "socket.connection.setup.timeout.ms": 2000, "topic.metadata.refresh.fast.interval.ms": 50,
          "topic.metadata.refresh.interval.ms": 2000, "log_level": 0}
 
+GO_BACK_MAX = 2000                                   # records
+BATCH_BYTES = 100000                                 # what waited for a leader has to fit into a segment of the smallest size
+
 
 def _log_to(path):
     """What librdkafka decides about sequences and epochs: who doubled a record, the client or the broker, is seen there."""
@@ -34,7 +37,8 @@ class Writer(threading.Thread):
         self.acknowledged, self.refused, self.longest = 0, [], 0.0
         self.stopping = threading.Event()
         base = {"bootstrap.servers": bootstrap, "acks": "all", "enable.idempotence": True, "linger.ms": 5, "message.timeout.ms": 0,
-                "queue.buffering.max.messages": 20000, "request.timeout.ms": 4000, **QUICK, "debug": "eos", "log_level": 7}
+                "queue.buffering.max.messages": 20000, "request.timeout.ms": 4000, "batch.size": BATCH_BYTES,
+                **QUICK, "debug": "eos", "log_level": 7}
         base.update(settings)
         self.producer = Producer(base, logger=_log_to(folder / ("producer-%d.log" % number)))
         self.last = time.monotonic()
@@ -89,16 +93,17 @@ class Writer(threading.Thread):
 
 
 class Reader(threading.Thread):
-    """Reads every place from offset 0 on.
+    """Reads every place from offset 0 on; every `again_seconds`, if any, one of them again from somewhere it has been.
 
     librdkafka compares a late answer about the end of an epoch with a position that has moved on meanwhile, and calls that a truncated
     log. So one that is told of a truncation reads on where it was: whether what it read is there still is for the checker to say, and a
     log that is shorter does not have that offset, which stops the reader for good.
     """
 
-    def __init__(self, who, bootstrap, places, folder=None, **settings):
+    def __init__(self, who, bootstrap, places, folder=None, again_seconds=None, **settings):
         super().__init__(daemon=True)
         self.again = lambda: Reader("a fresh reader like " + who, bootstrap, places, folder, **settings)
+        self.again_seconds, self.rng = again_seconds, random.Random(who)
         self.who, self.seen = who, {place: checker.Seen(who, place) for place in places}
         self.wrong, self.resumed = [], {}
         self.stopping = threading.Event()
@@ -114,7 +119,11 @@ class Reader(threading.Thread):
         self.start()
 
     def run(self):
+        due = time.monotonic() + (self.again_seconds or 0)
         while not self.stopping.is_set():
+            if self.again_seconds and time.monotonic() > due:
+                self._go_back()
+                due = time.monotonic() + self.again_seconds
             for message in self.consumer.consume(1000, 0.1):
                 error = message.error()
                 if not error:
@@ -124,13 +133,23 @@ class Reader(threading.Thread):
         self.consumer.close()
 
     def _told(self, place, error):
-        position = len(self.seen[place].tokens)
+        position = self.seen[place].next
         if "truncation" not in error.str() or self.resumed.get(place) == position:
             self.wrong.append("%s of %s-%d was told: %s" % (self.who, *place, error))
             return
         self.resumed[place] = position
+        self._read_from(place, position)
+
+    def _read_from(self, place, offset):
         self.consumer.incremental_unassign([TopicPartition(*place)])
-        self.consumer.incremental_assign([TopicPartition(*place, position)])
+        self.consumer.incremental_assign([TopicPartition(*place, offset)])
+
+    def _go_back(self):
+        """Perhaps another replica answers this time."""
+        place = self.rng.choice(list(self.seen))
+        seen = self.seen[place]
+        seen.rewind(max(0, seen.next - self.rng.randrange(1, GO_BACK_MAX)))
+        self._read_from(place, seen.next)
 
     def wait_for(self, ends, seconds):
         def behind():
