@@ -8,9 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "broker/base/trace.h"
 #include "tests/sim/calls.h"
 #include "tests/sim/chance.h"
 #include "tests/sim/clients.h"
+#include "tests/sim/operator.h"
 #include "tests/sim/promises.h"
 #include "tests/sim/world_internal.h"
 #include "wire/api_key.h"
@@ -34,12 +36,19 @@ static void registered(void *context, int32_t id)
     cluster->nodes[id].server.broker_epoch = cluster->world->brokers[id].broker_epoch;
 }
 
+static void crashing(void *context, int32_t id)
+{
+    struct cluster *cluster = context;
+    node_leave_zk(&cluster->nodes[id]);
+}
+
 static void crashed(void *context, int32_t id)
 {
     struct cluster *cluster = context;
     struct node *node = &cluster->nodes[id];
     if (!node->is_alive)
         return;
+    trace_info("process ends broker=%" PRId32, id);
     calls_caller_died(node);
     node_kill(node);
     calls_server_died(node);
@@ -59,6 +68,8 @@ static void note_controller(struct cluster *cluster, struct world_message *messa
 static void take(void *context, struct world_message *message)
 {
     struct cluster *cluster = context;
+    if (message->api_key == API_LEADER_AND_ISR)
+        operator_clears_the_way(cluster, message);
     message->response =
         call_serve_now(&cluster->nodes[message->to], message->api_key, message->api_version,
                        buf_slice(&message->bytes), message->arena);
@@ -94,6 +105,7 @@ struct cluster *cluster_new(uint64_t seed, int32_t brokers)
     cluster->world = world_new(seed, brokers);
     cluster->world->hooks = (struct world_hooks){.started = started,
                                                  .registered = registered,
+                                                 .crashing = crashing,
                                                  .crashed = crashed,
                                                  .take = take,
                                                  .state_written = state_written,
@@ -147,6 +159,12 @@ static void look(struct cluster *cluster)
     }
 }
 
+static void touch_all(struct cluster *cluster)
+{
+    for (int32_t i = 0; i < cluster->world->broker_count; i++)
+        cluster->nodes[i].is_touched = true;
+}
+
 static bool run_some_queue(struct cluster *cluster)
 {
     int32_t count = cluster->world->broker_count * QUEUE_COUNT;
@@ -168,6 +186,7 @@ static bool step_once(struct cluster *cluster, uint32_t what)
     case 0:
     case 1:
     case 2:
+        touch_all(cluster); /* an answer of ZooKeeper may be for any of them */
         return world_step(world);
     case 3:
     case 4:
@@ -241,6 +260,7 @@ void cluster_cut_power(struct cluster *cluster, int32_t id)
 {
     if (cluster->world->brokers[id].up)
         world_crash(cluster->world, id);
+    trace_warn("power cut broker=%" PRId32, id);
     node_disk_cut(&cluster->nodes[id], world_random(cluster->world, UINT32_MAX - 1));
     promises_power_cut(cluster, id);
 }

@@ -11,7 +11,6 @@
 #define ANSWERS     4096
 #define TARGET_MAX  3
 #define GROWN_MAX   8
-#define WHOLE_MS    120000
 #define PASS_MAX_MS 2000
 
 static const char *const names[TOPICS] = {"orders", "payments", "a.b", "clicks"};
@@ -19,7 +18,8 @@ static const char *const names[TOPICS] = {"orders", "payments", "a.b", "clicks"}
 struct faults {
     struct cluster *cluster;
     bool has_power_cuts;
-    bool has_cut; /* once: all must be whole before the next */
+    /* A power cut, and not all is whole again since: nobody else may go down meanwhile. */
+    bool is_cut_open;
     int16_t answers[ANSWERS];
     struct world_answer asked[ANSWERS];
     int32_t answer_count;
@@ -107,19 +107,29 @@ static void bring_back(struct faults *faults)
     }
 }
 
-/* One broker at a time: before another is cut, all have to be whole again. */
+static bool all_are_up(const struct world *world)
+{
+    for (int32_t i = 0; i < world->broker_count; i++)
+        if (!world->brokers[i].up)
+            return false;
+    return true;
+}
+
+/* One broker at a time. Others may be paused, or out of the ISR, but none may be down. */
 static void cut_power(struct faults *faults, int32_t id)
 {
     struct cluster *cluster = faults->cluster;
-    if (!faults->has_power_cuts)
+    if (!faults->has_power_cuts || faults->is_cut_open || !all_are_up(cluster->world))
         return;
-    if (faults->has_cut) {
-        bring_back(faults);
-        if (!cluster_run_until(cluster, cluster_is_whole, WHOLE_MS))
-            return;
-    }
-    faults->has_cut = true;
+    faults->is_cut_open = true;
     cluster_cut_power(cluster, id);
+}
+
+static bool may_stop(struct faults *faults)
+{
+    if (faults->is_cut_open && cluster_is_whole(faults->cluster))
+        faults->is_cut_open = false;
+    return !faults->is_cut_open;
 }
 
 /* ---- Chance ---- */
@@ -130,7 +140,7 @@ static void strike_broker(struct faults *faults, int32_t id)
     struct world_broker *broker = &world->brokers[id];
     switch (world_random(world, 9)) {
     case 0:
-        if (broker->up)
+        if (broker->up && may_stop(faults))
             world_crash(world, id);
         break;
     case 1:
@@ -156,7 +166,7 @@ static void strike_broker(struct faults *faults, int32_t id)
     case 8:
         if (world_random(world, 2))
             cut_power(faults, id);
-        else if (broker->up && broker->accepting && !broker->paused)
+        else if (broker->up && broker->accepting && !broker->paused && may_stop(faults))
             shut_down(faults, id);
         break;
     }

@@ -6,6 +6,7 @@
 
 #include "broker/log/log_manager_internal.h"
 #include "broker/server/isr_sender.h"
+#include "broker/server/note_keeper.h"
 #include "tests/sim/calls.h"
 #include "tests/sim/cluster.h"
 #include "wire/api_key.h"
@@ -198,6 +199,12 @@ static void isr_changed(void *context, struct isr_change *change)
     isr_sender_post(node->server.isr_sender, change);
 }
 
+static void isr_thinned(void *context, struct partition *partition)
+{
+    struct node *node = context;
+    note_keeper_post(node->server.note_keeper, partition);
+}
+
 static void dir_failed(void *context, const struct log_dir *dir)
 {
     struct node *node = context;
@@ -231,6 +238,44 @@ static struct topic_facts topic_facts(void *cluster, const char *topic)
     return (struct topic_facts){.compression = COMPRESSION_PRODUCER,
                                 .cleanup_policy = CLEANUP_DELETE,
                                 .is_down_conversion_allowed = true};
+}
+
+/* ---- ZooKeeper ---- */
+
+static void ignore_state(void *owner, enum zk_state state, int64_t session_id)
+{
+    (void)owner, (void)state, (void)session_id;
+}
+
+static void ignore_watch(void *owner, enum zk_event_kind kind, struct slice path)
+{
+    (void)owner, (void)kind, (void)path;
+}
+
+static void open_view(struct node *node)
+{
+    node->server.control_zk = zk_memory_view(node->process->session);
+    node->server.control_zk->owner = node;
+    node->server.control_zk->state_changed = ignore_state;
+    node->server.control_zk->watch_fired = ignore_watch;
+}
+
+static void never_submit(struct zk *zk, const struct zk_op *op, zk_done_fn *done, void *context)
+{
+    (void)zk, (void)op, (void)done, (void)context;
+}
+
+static void never_multi(struct zk *zk, const struct zk_op *ops, int32_t count, zk_done_fn *done,
+                        void *context)
+{
+    (void)zk, (void)ops, (void)count, (void)done, (void)context;
+}
+
+void node_leave_zk(struct node *node)
+{
+    static const struct zk_functions functions = {never_submit, never_multi};
+    static struct zk nowhere = {.functions = &functions};
+    node->server.control_zk = &nowhere;
 }
 
 /* ---- Birth ---- */
@@ -287,10 +332,12 @@ static void make_replicas(struct node *node)
         .min_insync_replicas = min_insync_replicas,
         .broker_epoch = broker_epoch,
         .isr_changed = isr_changed,
+        .isr_thinned = isr_thinned,
         .context = node,
         .replica_lag_max_ms = server->config->replica_lag_time_max_ms,
     };
     server->isr_sender = isr_sender_new(server);
+    server->note_keeper = note_keeper_new(server);
     server->broker.replica_manager = replica_manager_new(&options);
     replica_manager_set_fetchers(
         server->broker.replica_manager,
@@ -358,12 +405,16 @@ bool node_start(struct node *node)
         node_leave(before);
         return false;
     }
+    open_view(node);
     make_replicas(node);
     make_fetcher(node);
     isr_sender_start(node->server.isr_sender);
     node->server.checkpoint_timer.fire = on_checkpoint;
     timer_set(&node->control.timers, &node->server.checkpoint_timer,
               clock_mono_ms(node->server.clock) + CHECKPOINT_MS);
+    int64_t stopped_in_epoch = log_manager_stopped_in_epoch(node->server.broker.log_manager);
+    node->process->intact_since =
+        stopped_in_epoch > 0 ? stopped_in_epoch : INTACT_SINCE_REGISTRATION;
     node->is_alive = true;
     node_leave(before);
     return true;
@@ -401,6 +452,7 @@ void node_kill(struct node *node)
     drain(node);
     fetcher_free(TAKE(node->fetcher));
     isr_sender_free(TAKE(server->isr_sender));
+    note_keeper_free(TAKE(server->note_keeper));
     timers_done(&node->control.timers);
     node->control.timers = (struct timers){0};
     server->checkpoint_timer = (struct timer){0};

@@ -56,6 +56,8 @@ struct node {
 void node_init(struct node *node, struct cluster *cluster, int32_t id, const char *dir);
 /* Open the logs and join the parts. False, with a complaint: the logs do not open. */
 bool node_start(struct node *node);
+/* Its session is about to end, and nothing of it may come any more. */
+void node_leave_zk(struct node *node);
 /* kill -9: nothing that has not begun happens any more. The controller of the process is gone. */
 void node_kill(struct node *node);
 /* An orderly end of the logs, before the process ends. */

@@ -83,7 +83,8 @@ struct timers *control_thread_timers(struct control_thread *thread)
     return &thread->timers;
 }
 
-/* Settings of topics are those of the cluster here (cluster_min_isr()): there is nothing to read. */
+/* Settings of topics are those of the cluster here (cluster_min_isr()): there is nothing to read.
+ */
 void config_watch_read_topics(struct config_watch *watch, const struct slice *topics, int32_t count,
                               void (*done)(void *context), void *context)
 {

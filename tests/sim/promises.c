@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "broker/base/trace.h"
 #include "broker/record/record.h"
 
 #define READ_MAX_BYTES (1 << 20)
@@ -214,6 +215,9 @@ void promises_acknowledged(struct cluster *cluster, int32_t t, int32_t p, int64_
         mem_grow(oracle->items, &oracle->capacity, oracle->count + 1, sizeof *oracle->items);
     oracle->items[oracle->count++] = (struct acknowledged){offset, id, holder->epochs[offset]};
     promises->acknowledged++;
+    trace_debug("acknowledged topic=%s partition=%" PRId32 " offset=%" PRId64
+                " leader_epoch=%" PRId32,
+                cluster->world->topics[t], p, offset, holder->epochs[offset]);
     for (int32_t b = 0; b < cluster->world->broker_count; b++)
         if (cluster->nodes[b].is_alive && promises->shadows[b][t][p].leads)
             check_acknowledged(cluster, b, t, p);

@@ -131,7 +131,7 @@ static bool simulate(uint64_t seed, int32_t steps, struct totals *totals)
 {
     struct cluster *cluster = cluster_new(seed, BROKERS);
     struct world *world = cluster->world;
-    struct faults *faults = faults_new(cluster, false);
+    struct faults *faults = faults_new(cluster, seed % 2 == 1);
     for (int32_t i = 0; i < BROKERS; i++)
         world_start(world, i);
     for (int32_t i = 0; i < steps && !world->complaint[0]; i++) {
@@ -147,8 +147,8 @@ static bool simulate(uint64_t seed, int32_t steps, struct totals *totals)
                world->complaint);
     totals->acknowledged += promises_count(cluster->promises);
     totals->refused += clients_refused(cluster->clients);
+    cluster_free(cluster); /* answers to what was asked come until then */
     faults_free(faults);
-    cluster_free(cluster);
     return ok;
 }
 

@@ -10,10 +10,11 @@ target_link_libraries(sim_world PUBLIC zk_memory controller zk wire base)
 # functions before those of the libraries.
 set(sim_sources
     ${sim_dir}/sim.c ${sim_dir}/cluster.c ${sim_dir}/faults.c ${sim_dir}/clients.c
-    ${sim_dir}/promises.c ${sim_dir}/calls.c ${sim_dir}/chance.c
+    ${sim_dir}/promises.c ${sim_dir}/operator.c ${sim_dir}/calls.c ${sim_dir}/chance.c
     ${sim_dir}/node.c ${sim_dir}/node_disk.c ${sim_dir}/node_threads.c
     ${CMAKE_SOURCE_DIR}/tests/fake/forgetful_disk.c
     ${CMAKE_SOURCE_DIR}/broker/server/isr_sender.c
+    ${CMAKE_SOURCE_DIR}/broker/server/note_keeper.c
     ${CMAKE_SOURCE_DIR}/broker/server/controller_ask.c
     ${CMAKE_SOURCE_DIR}/broker/server/handle_controller.c)
 add_executable(sim ${sim_sources})

@@ -62,6 +62,7 @@ struct world_broker {
     int32_t waves; /* how often its controller began to wait for ZooKeeper */
     int64_t session_id;
     int64_t broker_epoch;
+    int64_t intact_since; /* what it says of itself when it registers (znode.h) */
     struct controller *controller;
 
     int32_t seen_controller_epoch;

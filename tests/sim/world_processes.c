@@ -11,6 +11,8 @@ static void register_broker(struct world_broker *broker);
 static void admitted(struct world_broker *broker, int64_t czxid)
 {
     broker->broker_epoch = czxid;
+    if (broker->intact_since == INTACT_SINCE_REGISTRATION)
+        broker->intact_since = czxid; /* from here on it knows by itself */
     broker->accepting = true;
     if (broker->world->hooks.registered)
         broker->world->hooks.registered(broker->world->hooks.context, broker->id);
@@ -54,10 +56,12 @@ static void register_broker(struct world_broker *broker)
              "\"],\"listener_security_protocol_map\":{\"PLAINTEXT\":\"PLAINTEXT\"},"
              "\"jmx_port\":-1,\"timestamp\":\"1\",\"features\":{}}",
              9000 + broker->id, broker->id, 9000 + broker->id);
-    struct zk_op op = {.kind = ZK_OP_CREATE,
-                       .path = slice_str(path),
-                       .data = slice_str(text),
-                       .flags = ZK_CREATE_EPHEMERAL};
+    OWNED(arena) struct arena *arena = arena_new();
+    struct slice data = slice_str(text);
+    if (broker->intact_since != INTACT_SINCE_UNKNOWN)
+        data = znode_broker_set_intact_since(arena, data, broker->intact_since);
+    struct zk_op op = {
+        .kind = ZK_OP_CREATE, .path = slice_str(path), .data = data, .flags = ZK_CREATE_EPHEMERAL};
     zk_submit(broker->session, &op, registered, broker);
 }
 
@@ -89,6 +93,7 @@ void world_start(struct world *world, int32_t id)
     broker->live_brokers = 0;
     broker->seen_controller_epoch = 0;
     broker->session_id = 0;
+    broker->intact_since = INTACT_SINCE_UNKNOWN;
     broker->outlived_a_session = false;
     broker->up = true;
     broker->session = zk_memory_client(world->zk);
