@@ -30,6 +30,8 @@ PEER_IS_JVM = os.environ.get("STOKER_PEER") == "jvm"
 ALONE = {"offsets.topic.replication.factor": 1, "transaction.state.log.replication.factor": 1,
          "transaction.state.log.min.isr": 1, "group.initial.rebalance.delay.ms": 0}
 
+KILL_SECONDS = 120                                    # from SIGKILL to the end, on a machine whose disk is busy
+
 _living = []
 _logs = []                                            # of every process, to look for reports of sanitizers
 _folders = []
@@ -140,9 +142,20 @@ class Process:
     def end(self):
         if self.is_running():
             self.child.kill()
-            self.child.wait()
+            try:
+                self.child.wait(KILL_SECONDS)
+            except subprocess.TimeoutExpired:        # it waits in the kernel, for a disk that does not answer
+                raise AssertionError("process %d cannot be killed: %s" % (self.child.pid, self._in_kernel()))
         if self in _living:
             _living.remove(self)
+
+    def _in_kernel(self):
+        found = []
+        for thread in pathlib.Path("/proc/%d/task" % self.child.pid).glob("*"):
+            with contextlib.suppress(OSError):
+                state = (thread / "stat").read_text().rsplit(")", 1)[1].split()[0]
+                found.append("%s %s %s" % ((thread / "comm").read_text().strip(), state, (thread / "stack").read_text().split("\n")[:4]))
+        return "; ".join(found)
 
 
 class Broker:
