@@ -5,6 +5,9 @@
 
 #include "broker/base/trace.h"
 #include "coordinator/controller/controller_internal.h"
+#include "coordinator/zk/znode.h"
+
+#define REMOVE_ROUNDS_MAX 10
 
 struct topic_list {
     struct topic **items;
@@ -72,13 +75,18 @@ void deletion_enqueue(struct controller *controller, struct topic *topic)
 /* ---- Completion ---- */
 
 /* Children first, in one wave: results of a session come in the order of its requests. */
-static void remove_topic_znodes(struct wave *wave, const char *topic,
-                                const struct wave_result *partitions)
+static size_t remove_topic_znodes(struct wave *wave, const char *topic,
+                                  const struct wave_result *partitions)
 {
     char path[PATH_MAX_BYTES];
     for (int32_t i = 0; i < partitions->children_count; i++) {
+        struct slice partition = partitions->children[i];
+        int64_t id;
+        if (slice_to_int64(partition, &id))
+            wave_guarded_delete(
+                wave, znode_complete_path(wave_arena(wave), slice_str(topic), (int32_t)id));
         snprintf(path, sizeof path, "/brokers/topics/%s/partitions/%.*s/state", topic,
-                 SLICE_ARG(partitions->children[i]));
+                 SLICE_ARG(partition));
         wave_guarded_delete(wave, path);
         *strrchr(path, '/') = '\0';
         wave_guarded_delete(wave, path);
@@ -86,11 +94,59 @@ static void remove_topic_znodes(struct wave *wave, const char *topic,
     snprintf(path, sizeof path, "/brokers/topics/%s/partitions", topic);
     wave_guarded_delete(wave, path);
     *strrchr(path, '/') = '\0';
-    wave_guarded_delete(wave, path);
-    snprintf(path, sizeof path, "/config/topics/%s", topic);
-    wave_guarded_delete(wave, path);
-    snprintf(path, sizeof path, "/admin/delete_topics/%s", topic);
-    wave_guarded_delete(wave, path);
+    return wave_guarded_delete(wave, path);
+}
+
+/* One round. A leader that has not heard yet may write beside a state meanwhile: false, then it is
+ * to be done again. */
+static enum err remove_topics(struct controller *controller, const struct topic_list *topics,
+                              bool *ret_are_gone)
+{
+    OWNED(wave) struct wave *lists = wave_new(controller);
+    OWNED(wave) struct wave *wave = wave_new(controller);
+    char path[PATH_MAX_BYTES];
+    for (size_t i = 0; i < topics->count; i++) {
+        snprintf(path, sizeof path, "/brokers/topics/%s/partitions", topics->items[i]->name);
+        wave_children(lists, path, false);
+    }
+    enum err e = wave_run(lists);
+    if (e)
+        return e;
+    size_t *removed = arena_new_array(wave_arena(wave), size_t, topics->count + 1);
+    for (size_t i = 0; i < topics->count; i++)
+        removed[i] = remove_topic_znodes(wave, topics->items[i]->name, wave_result(lists, i));
+    e = wave_run(wave);
+    *ret_are_gone = true;
+    for (size_t i = 0; !e && i < topics->count; i++)
+        *ret_are_gone &= wave_result(wave, removed[i])->error != ERR_ZK_NOT_EMPTY;
+    return e;
+}
+
+/* Only once the topics are gone: one that stayed without its mark would come to life again. */
+static enum err remove_marks(struct controller *controller, const struct topic_list *topics)
+{
+    OWNED(wave) struct wave *wave = wave_new(controller);
+    char path[PATH_MAX_BYTES];
+    for (size_t i = 0; i < topics->count; i++) {
+        snprintf(path, sizeof path, "/config/topics/%s", topics->items[i]->name);
+        wave_guarded_delete(wave, path);
+        snprintf(path, sizeof path, "/admin/delete_topics/%s", topics->items[i]->name);
+        wave_guarded_delete(wave, path);
+    }
+    return wave_run(wave);
+}
+
+static enum err remove_znodes(struct controller *controller, const struct topic_list *topics)
+{
+    bool are_gone = false;
+    for (int round = 0; round < REMOVE_ROUNDS_MAX && !are_gone; round++) {
+        enum err e = remove_topics(controller, topics, &are_gone);
+        if (e)
+            return e;
+    }
+    if (!are_gone)
+        return err_note(ERR_ZK_NOT_EMPTY, "somebody keeps writing below a topic that is deleted");
+    return remove_marks(controller, topics);
 }
 
 static enum err complete(struct controller *controller, const struct topic_list *topics)
@@ -98,9 +154,6 @@ static enum err complete(struct controller *controller, const struct topic_list 
     if (topics->count == 0)
         return ERR_OK;
     REPLICA_LIST replicas = {0};
-    OWNED(wave) struct wave *lists = wave_new(controller);
-    OWNED(wave) struct wave *wave = wave_new(controller);
-    char path[PATH_MAX_BYTES];
     for (size_t i = 0; i < topics->count; i++) {
         const struct topic *topic = topics->items[i];
         for (int32_t p = 0; p < topic->partition_count; p++) {
@@ -108,17 +161,10 @@ static enum err complete(struct controller *controller, const struct topic_list 
                 replica_list_add(&replicas, topic->partitions[p],
                                  topic->partitions[p]->known[r].broker);
         }
-        snprintf(path, sizeof path, "/brokers/topics/%s/partitions", topic->name);
-        wave_children(lists, path, false);
     }
     enum err e = replicas_move(controller, &replicas, REPLICA_NONEXISTENT);
     if (!e)
-        e = wave_run(lists);
-    if (e)
-        return e;
-    for (size_t i = 0; i < topics->count; i++)
-        remove_topic_znodes(wave, topics->items[i]->name, wave_result(lists, i));
-    e = wave_run(wave);
+        e = remove_znodes(controller, topics);
     if (e)
         return e;
     for (size_t i = 0; i < topics->count; i++) {

@@ -258,6 +258,22 @@ static void test_a_deleted_topic_leaves_nothing_behind(void **state)
     finish(world);
 }
 
+/* A leader's note of complete replicas stands beside the state of a partition whose ISR is thin. */
+static void test_a_deleted_topic_takes_its_notes_along(void **state)
+{
+    (void)state;
+    struct world *world = cluster(3);
+    int16_t error;
+    world_create_topic(world, "orders", 2, 3, 30000, &error);
+    world_settle(world, SETTLE_MS);
+    zk_memory_put(world->zk, "/brokers/topics/orders/partitions/1/stoker_complete", "{}");
+    assert_true(world_delete_topic(world, "orders", &error));
+    world_settle(world, SETTLE_MS);
+    assert_null(world_znode(world, "/brokers/topics/orders"));
+    assert_int_equal(zk_memory_children_count(world->zk, "/admin/delete_topics"), 0);
+    finish(world);
+}
+
 /* T32 */
 static void test_deletion_waits_for_a_broker_that_is_away_and_ends_when_it_returns(void **state)
 {
@@ -393,6 +409,7 @@ int main(void)
         cmocka_unit_test(test_the_same_epoch_written_by_hand_fences_every_further_write),
         cmocka_unit_test(test_a_deleted_topic_leaves_nothing_behind),
         cmocka_unit_test(test_deletion_waits_for_a_broker_that_is_away_and_ends_when_it_returns),
+        cmocka_unit_test(test_a_deleted_topic_takes_its_notes_along),
         cmocka_unit_test(test_a_topic_grows_and_refuses_to_shrink),
         cmocka_unit_test(test_a_topic_of_an_older_broker_gets_an_id_that_growth_keeps),
         cmocka_unit_test(test_topics_get_leaders_whichever_operation_loses_its_connection),
