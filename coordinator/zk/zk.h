@@ -1,10 +1,10 @@
 /* ZooKeeper as the rest of the program sees it: asynchronous operations through a table of
  * functions, so that a test, or the simulator, can be the world. The real one is zk_session.c
- * (over TCP); others are the model in tests/sim and the fakes in tests/fake.
+ * (libzookeeper_mt); others are the model in tests/sim and the fakes in tests/fake.
  *
  * Every operation is pipelined: it is queued, and its result comes later as a call of `done` on the
  * thread that owns the client (the callback is posted to the owner's mailbox, never run on the
- * session's thread). Results come in the order the operations were submitted. A client accepts any
+ * library's threads). Results come in the order the operations were submitted. A client accepts any
  * number of operations and keeps at most `max_in_flight` on the wire.
  *
  * Paths are relative to the chroot. Data given to an operation is copied at once. Data in a result

@@ -1,115 +1,85 @@
-/* The session's state and its queue, and the life of the thread that talks with the servers. */
+/* The session's state and its queue, and the thread that opens and closes the library's handle. */
 #include "coordinator/zk/zk_session.h"
 
+#include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
-#include <sys/eventfd.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "broker/base/clock.h"
 #include "broker/base/thread.h"
 #include "broker/base/trace.h"
 #include "coordinator/zk/zk_session_internal.h"
-#include "coordinator/zk/zk_watches.h"
-
-#define TRACE_EVERY_MS 10000 /* while no server is reached */
-#define PAUSE_FIRST_MS 50    /* after all servers have been tried; longer each time */
-#define PAUSE_MOST_MS  500
 
 /* ---- The queue ---- */
-
-void zk_session_wake(struct zk_session *session)
-{
-    if (session->is_woken)
-        return;
-    session->is_woken = true;
-    eventfd_write(session->wake_fd, 1);
-}
-
-bool zk_session_woke(struct zk_session *session)
-{
-    pthread_mutex_lock(&session->mutex);
-    eventfd_t count;
-    if (session->is_woken)
-        eventfd_read(session->wake_fd, &count);
-    session->is_woken = false;
-    bool stopping = session->stopping;
-    pthread_mutex_unlock(&session->mutex);
-    return stopping;
-}
-
-/* Messages that follow each other to one mailbox are posted at once. */
-struct postbag {
-    struct mailbox *to;
-    struct list_node messages;
-};
-
-static void postbag_empty(struct postbag *bag)
-{
-    if (bag->to)
-        mailbox_post_all(bag->to, &bag->messages);
-    bag->to = NULL;
-}
-
-static void postbag_add(struct postbag *bag, struct zk_message *message)
-{
-    if (bag->to != message->view->mailbox)
-        postbag_empty(bag);
-    bag->to = message->view->mailbox;
-    list_push_back(&bag->messages, &message->node);
-}
-
-/* Take the first from `list`, to be answered. */
-static void leave(struct list_node *list, struct postbag *bag)
-{
-    struct zk_request *request = list_entry(list_pop_front(list), struct zk_request, node);
-    struct zk_message *message = TAKE(request->message);
-    if (message)
-        postbag_add(bag, message);
-    zk_request_free(request);
-}
 
 /* Results leave in the order of submission: one that failed by itself waits for those before it. */
 void zk_session_settle(struct zk_session *session)
 {
-    struct postbag bag = {0};
-    list_init(&bag.messages);
-    while (!list_is_empty(&session->in_flight) &&
-           list_entry(session->in_flight.next, struct zk_request, node)->ready) {
-        leave(&session->in_flight, &bag);
+    while (!list_is_empty(&session->in_flight)) {
+        struct zk_request *request = list_entry(session->in_flight.next, struct zk_request, node);
+        if (!request->ready)
+            return;
+        list_remove(&request->node);
         session->in_flight_count--;
-    }
-    postbag_empty(&bag);
-}
-
-static void fail_all(struct list_node *list, struct postbag *bag, enum err error)
-{
-    while (!list_is_empty(list)) {
-        struct zk_request *request = list_entry(list->next, struct zk_request, node);
-        if (request->message && !request->ready)
-            zk_message_fail(request->message, error);
-        leave(list, bag);
+        struct zk_message *message = TAKE(request->message);
+        if (message)
+            mailbox_post(message->view->mailbox, &message->node);
+        zk_request_free(request);
     }
 }
 
-void zk_session_fail_in_flight(struct zk_session *session, enum err error)
+void zk_session_pump(struct zk_session *session)
 {
-    struct postbag bag = {0};
-    list_init(&bag.messages);
-    fail_all(&session->in_flight, &bag, error);
-    session->in_flight_count = 0;
-    postbag_empty(&bag);
+    while (session->state == ZK_CONNECTED && session->handle && session->handle->zh &&
+           session->in_flight_count < session->max_in_flight && !list_is_empty(&session->queued)) {
+        struct zk_request *request = list_entry(session->queued.next, struct zk_request, node);
+        list_remove(&request->node);
+        list_push_back(&session->in_flight, &request->node);
+        session->in_flight_count++;
+        request->handle = session->handle;
+        if (request->ready) /* refused before it was queued */
+            continue;
+        enum err e = ERR_OK;
+        if (!zk_library_send(request, &e)) { /* the event that says why is on its way */
+            list_remove(&request->node);
+            list_push_front(&session->queued, &request->node);
+            session->in_flight_count--;
+            return;
+        }
+        if (e) {
+            zk_message_fail(request->message, e);
+            request->ready = true;
+        }
+    }
+    zk_session_settle(session);
 }
 
-/* Answer everything outstanding with `error`. */
-static void abandon(struct zk_session *session, enum err error)
+/* Answer everything outstanding with `error`. Requests on the wire stay allocated until the
+ * library's own callback, which it always makes, at the latest when the handle closes. */
+void zk_session_abandon(struct zk_session *session, enum err error)
 {
-    struct postbag bag = {0};
-    list_init(&bag.messages);
-    zk_session_fail_in_flight(session, error);
-    fail_all(&session->queued, &bag, error);
-    postbag_empty(&bag);
+    while (!list_is_empty(&session->in_flight)) {
+        struct zk_request *request = list_entry(session->in_flight.next, struct zk_request, node);
+        list_remove(&request->node);
+        session->in_flight_count--;
+        struct zk_message *message = TAKE(request->message);
+        if (message) {
+            if (!request->ready)
+                zk_message_fail(message, error);
+            mailbox_post(message->view->mailbox, &message->node);
+        }
+        if (request->ready)
+            zk_request_free(request);
+    }
+    while (!list_is_empty(&session->queued)) {
+        struct zk_request *request = list_entry(session->queued.next, struct zk_request, node);
+        list_remove(&request->node);
+        struct zk_message *message = TAKE(request->message);
+        if (!request->ready)
+            zk_message_fail(message, error);
+        mailbox_post(message->view->mailbox, &message->node);
+        zk_request_free(request);
+    }
 }
 
 /* ---- States ---- */
@@ -127,9 +97,8 @@ static void tell_views(struct zk_session *session)
 }
 
 /*   CONNECTING <──> CONNECTED
- *        │            ^
- *        v            │
- *     EXPIRED ─(new session)              CONNECTING ──> AUTH_FAILED
+ *        │  ^            │
+ *        v  └─(new handle)──── EXPIRED        any ──> AUTH_FAILED
  * The one function that moves. */
 void zk_session_move(struct zk_session *session, enum zk_state state)
 {
@@ -138,111 +107,95 @@ void zk_session_move(struct zk_session *session, enum zk_state state)
     session->state = state;
     switch (state) {
     case ZK_CONNECTED:
-        session->connected_count++;
         trace_info("zookeeper connected session=0x%" PRIx64 " timeout_ms=%" PRId32,
                    (uint64_t)session->session_id, session->agreed_timeout_ms);
         break;
     case ZK_CONNECTING:
+        trace_warn("zookeeper connection lost session=0x%" PRIx64, (uint64_t)session->session_id);
         break;
     case ZK_EXPIRED:
         trace_warn("zookeeper session expired session=0x%" PRIx64, (uint64_t)session->session_id);
         session->generation++;
-        zk_watches_done(&session->watches);
-        session->last_zxid = 0;
-        memset(session->password, 0, sizeof session->password);
-        abandon(session, ERR_SESSION_EXPIRED);
+        zk_session_abandon(session, ERR_SESSION_EXPIRED);
         break;
     case ZK_AUTH_FAILED:
         trace_error("zookeeper refused the authentication scheme=%s", session->auth_scheme);
-        abandon(session, ERR_ZK_UNAVAILABLE);
+        zk_session_abandon(session, ERR_ZK_UNAVAILABLE);
         break;
     }
     tell_views(session);
     if (state == ZK_EXPIRED)
         session->session_id = 0;
     pthread_cond_broadcast(&session->changed);
+    zk_session_pump(session);
 }
 
 /* ---- The session thread ---- */
 
-static bool is_to_end(struct zk_session *session)
+static void wait_ms(struct zk_session *session, int32_t ms)
 {
-    pthread_mutex_lock(&session->mutex);
-    bool is_to_end = session->stopping;
-    pthread_mutex_unlock(&session->mutex);
-    return is_to_end;
-}
-
-/* Until something wakes us that is the end, or for `ms`; -1 is no limit. */
-static void pause_ms(struct zk_session *session, int64_t ms)
-{
-    int64_t deadline_ms = clock_mono_ms(&clock_system) + ms;
-    for (;;) {
-        int64_t left_ms = ms < 0 ? -1 : deadline_ms - clock_mono_ms(&clock_system);
-        if (ms >= 0 && left_ms <= 0)
-            return;
-        struct pollfd fd = {.fd = session->wake_fd, .events = POLLIN};
-        if (poll(&fd, 1, (int)left_ms) > 0 && zk_session_woke(session))
-            return;
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += ms % 1000 * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000L;
     }
+    pthread_cond_timedwait(&session->changed, &session->mutex, &until);
 }
 
-/* Every attempt would be too much to read; the first tells that it began. */
-static void trace_attempt(struct zk_session *session, const struct zk_server *server,
-                          const char *why)
+static void close_handle(struct zk_session *session)
 {
-    int64_t now_ms = clock_mono_ms(&clock_system);
-    if (session->traced_ms && now_ms - session->traced_ms < TRACE_EVERY_MS)
+    struct zk_handle *handle = session->handle;
+    session->handle = NULL;
+    handle->dead = true;
+    zhandle_t *zh = handle->zh;
+    pthread_mutex_unlock(&session->mutex);
+    if (zh)
+        zookeeper_close(zh); /* joins the library's threads, which may want the mutex */
+    free(handle);
+    pthread_mutex_lock(&session->mutex);
+}
+
+static void open_handle(struct zk_session *session)
+{
+    struct zk_handle *handle = mem_new(struct zk_handle);
+    handle->session = session;
+    handle->generation = session->generation;
+    session->handle = handle;
+    pthread_mutex_unlock(&session->mutex);
+    zhandle_t *zh = zk_library_open(handle); /* may resolve names: slow */
+    int open_errno = errno;
+    pthread_mutex_lock(&session->mutex);
+    if (zh) {
+        handle->zh = zh;
+        zk_session_pump(session);
         return;
-    session->traced_ms = now_ms;
-    trace_warn("zookeeper not reached server=%s:%s for_ms=%" PRId64 " reason=%s",
-               server ? server->host : "", server ? server->port : "",
-               now_ms - session->down_since_ms, why);
-}
-
-/* One attempt. True: there was a session, or we learned that the old one is over. */
-static bool connect_and_serve(struct zk_session *session)
-{
-    const struct zk_server *server;
-    OWNED_MEM char *why = NULL;
-    int64_t before = session->connected_count + session->generation;
-    int fd = zk_connect_next(session, &server, &why);
-    if (fd >= 0)
-        why = zk_connection_run(session, fd);
-    if (session->connected_count + session->generation != before) {
-        session->down_since_ms = session->traced_ms = clock_mono_ms(&clock_system);
-        return true;
     }
-    if (why && !is_to_end(session))
-        trace_attempt(session, server, why);
-    return false;
-}
-
-static bool is_refused(struct zk_session *session)
-{
-    pthread_mutex_lock(&session->mutex);
-    bool is_refused = session->state == ZK_AUTH_FAILED;
-    pthread_mutex_unlock(&session->mutex);
-    return is_refused;
+    trace_warn("zookeeper handle not opened connect=%s error=%s", session->hosts,
+               strerror(open_errno));
+    session->handle = NULL;
+    free(handle);
+    if (!session->stopping)
+        wait_ms(session, ZK_REOPEN_MS);
 }
 
 static void *session_run(void *context)
 {
     struct zk_session *session = context;
-    int32_t failed = 0; /* attempts since there was a session */
-    session->down_since_ms = clock_mono_ms(&clock_system);
-    while (!is_to_end(session)) {
-        if (is_refused(session)) {
-            pause_ms(session, -1);
-            continue;
-        }
-        failed = connect_and_serve(session) ? 0 : failed + 1;
-        if (failed && failed % session->servers_count == 0) { /* all of them, in turn */
-            int64_t rounds = failed / session->servers_count;
-            int64_t ms = rounds * PAUSE_FIRST_MS;
-            pause_ms(session, ms < PAUSE_MOST_MS ? ms : PAUSE_MOST_MS);
-        }
+    pthread_mutex_lock(&session->mutex);
+    while (!session->stopping) {
+        if (session->handle && session->handle->dead)
+            close_handle(session);
+        else if (!session->handle && session->state != ZK_AUTH_FAILED)
+            open_handle(session);
+        else
+            pthread_cond_wait(&session->changed, &session->mutex);
     }
+    if (session->handle)
+        close_handle(session);
+    pthread_mutex_unlock(&session->mutex);
     return NULL;
 }
 
@@ -263,10 +216,6 @@ static struct zk_session *session_new(const struct zk_session_settings *settings
     session->session_timeout_ms = settings->session_timeout_ms;
     session->max_in_flight = settings->max_in_flight > 0 ? settings->max_in_flight : 1;
     session->state = ZK_CONNECTING;
-    zk_servers_parse(session);
-    session->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (session->wake_fd < 0)
-        mem_stop(0);
     list_init(&session->views);
     list_init(&session->queued);
     list_init(&session->in_flight);
@@ -277,19 +226,6 @@ static struct zk_session *session_new(const struct zk_session_settings *settings
     pthread_cond_init(&session->changed, &attributes);
     pthread_condattr_destroy(&attributes);
     return session;
-}
-
-static void wait_ms(struct zk_session *session, int32_t ms)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000L;
-    }
-    pthread_cond_timedwait(&session->changed, &session->mutex, &until);
 }
 
 static enum err wait_connected(struct zk_session *session, int32_t timeout_ms)
@@ -385,18 +321,10 @@ void zk_session_close(struct zk_session *session)
     pthread_mutex_lock(&session->mutex);
     assert(list_is_empty(&session->views)); /* their owners would never hear the end */
     session->stopping = true;
-    zk_session_wake(session);
+    pthread_cond_broadcast(&session->changed);
     pthread_mutex_unlock(&session->mutex);
     pthread_join(session->thread, NULL);
     assert(list_is_empty(&session->queued));
-    zk_session_fail_in_flight(session, ERR_CANCELLED); /* nobody waits for them any more */
-    zk_watches_done(&session->watches);
-    for (int32_t i = 0; i < session->servers_count; i++) {
-        free(session->servers[i].host);
-        free(session->servers[i].port);
-    }
-    free(session->servers);
-    close(session->wake_fd);
     pthread_cond_destroy(&session->changed);
     pthread_mutex_destroy(&session->mutex);
     free(session->hosts);

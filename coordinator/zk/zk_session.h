@@ -1,11 +1,8 @@
-/* The ZooKeeper session: `struct zk` over a connection to one of an ensemble's servers.
+/* The ZooKeeper session: `struct zk` over libzookeeper_mt.
  *
- *     owner's thread          session's thread
- *     submit ──> queue ──> wire ──> answer
- *     run    <── owner's mailbox <──┘            also connects, keeps the session alive, renews it
- *
- * Operations travel in large pieces, and reads that ask for no watch as multi-reads where the
- * server knows them: reading the states of 10,000 partitions takes a hundred requests.
+ *     owner's thread          library's threads              session thread
+ *     submit ──> queue ──> wire ──> completion
+ *     run    <── owner's mailbox <──┘ copies and posts       opens, closes, replaces the handle
  *
  * Several owners share one session (the broker's registration and the controller must): each has a
  * view, a `struct zk` of its own, whose results, watches and state changes come to its mailbox.

@@ -1,6 +1,5 @@
 /* Views of a session: what owners submit, and what runs on their threads. */
 #include "coordinator/zk/zk_session_internal.h"
-#include "coordinator/zk/zk_watches.h"
 
 /* ---- Views and messages ---- */
 
@@ -55,8 +54,14 @@ void zk_request_free(struct zk_request *request)
     for (int32_t i = 0; i < request->count; i++) {
         free((void *)request->ops[i].path.data);
         free((void *)request->ops[i].data.data);
+        if (request->created)
+            free(request->created[i]);
     }
     free(request->ops);
+    free(request->created);
+    free(request->stats);
+    free(request->library_ops);
+    free(request->library_results);
     zk_message_free(request->message);
     zk_view_unref(request->view);
     free(request);
@@ -73,15 +78,7 @@ static struct slice copy(struct slice s)
     return slice_of(data, s.size);
 }
 
-struct slice zk_relative_path(const struct zk_session *session, struct slice path)
-{
-    size_t head = strlen(session->chroot);
-    if (head && path.size >= head && memcmp(path.data, session->chroot, head) == 0)
-        path = path.size > head ? slice_of(path.data + head, path.size - head) : SLICE_LITERAL("/");
-    return copy(path);
-}
-
-/* Under the chroot; "/" itself is the chroot. */
+/* NUL-terminated, under the chroot; "/" itself is the chroot. */
 static struct slice full_path(const struct zk_session *session, struct slice path)
 {
     bool is_root = slice_equal_str(path, "/") && session->chroot[0];
@@ -151,7 +148,7 @@ static void queue(struct zk_view *view, struct zk_request *request)
         if (!valid)
             zk_message_fail(request->message, ERR_MALFORMED);
         list_push_back(&session->queued, &request->node);
-        zk_session_wake(session);
+        zk_session_pump(session);
     }
     pthread_mutex_unlock(&session->mutex);
 }
@@ -204,7 +201,6 @@ void zk_session_view_free(struct zk *zk)
     pthread_mutex_lock(&session->mutex);
     list_remove(&view->node);
     view->closed = true;
-    zk_watches_forget_view(&session->watches, view);
     list_for_each (&session->queued, node) {
         struct zk_request *request = list_entry(node, struct zk_request, node);
         if (request->view == view) {
@@ -212,7 +208,7 @@ void zk_session_view_free(struct zk *zk)
             zk_request_free(request);
         }
     }
-    list_for_each (&session->in_flight, node) { /* they leave when they are answered */
+    list_for_each (&session->in_flight, node) { /* they leave when the library has answered */
         struct zk_request *request = list_entry(node, struct zk_request, node);
         if (request->view == view)
             zk_message_free(TAKE(request->message));

@@ -1,11 +1,9 @@
 /* The session against a server: ZOOKEEPER=host:port, a real ZooKeeper or the embedded one. */
-#include <netdb.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -13,7 +11,7 @@
 #include "broker/base/clock.h"
 #include "broker/base/mem.h"
 #include "coordinator/zk/zk_bootstrap.h"
-#include "coordinator/zk/zk_wire.h"
+#include "coordinator/zk/zk_session_internal.h"
 
 #define TIMEOUT_MS 6000
 #define PIPELINED  10000
@@ -209,29 +207,11 @@ static void test_multis_are_atomic_and_name_the_culprit(void **state)
     world_close(&world);
 }
 
-/* Take the session over by its id and password, as its owner would from elsewhere, and end it. The
- * owner takes it back as soon as it can: that race is run until it is won. */
-static void end_elsewhere(struct zk_session *session, int64_t id,
-                          const uint8_t password[static ZK_PASSWORD_BYTES])
+static void steal(zhandle_t *zh, int type, int state, const char *path, void *context)
 {
-    const struct zk_server *server = &session->servers[0];
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *address;
-    assert_int_equal(getaddrinfo(server->host, server->port, &hints, &address), 0);
-    int fd = socket(address->ai_family, SOCK_STREAM, 0);
-    assert_int_equal(connect(fd, address->ai_addr, address->ai_addrlen), 0);
-    freeaddrinfo(address);
-    struct buf out = {0};
-    char answers[256];
-    zk_wire_put_hello(&out, 0, TIMEOUT_MS, id, password);
-    assert_int_equal(send(fd, out.data, out.size, MSG_NOSIGNAL), (ssize_t)out.size);
-    (void)!recv(fd, answers, sizeof answers, 0); /* the greeting, or the end of a lost race */
-    out.size = 0;
-    zk_wire_put_close(&out, 1);
-    (void)!send(fd, out.data, out.size, MSG_NOSIGNAL);
-    while (recv(fd, answers, sizeof answers, 0) > 0) /* until the server hangs up */
-        continue;
-    close(fd);
-    buf_done(&out);
+    (void)zh, (void)path;
+    if (type == ZOO_SESSION_EVENT && state == ZOO_CONNECTED_STATE)
+        *(volatile bool *)context = true;
 }
 
 static void test_expiry_fails_what_is_outstanding_and_opens_a_new_session(void **state)
@@ -242,13 +222,14 @@ static void test_expiry_fails_what_is_outstanding_and_opens_a_new_session(void *
     assert_int_equal(do_op(&world, ZK_OP_CREATE, "/e", SLICE_NULL, ZK_CREATE_EPHEMERAL, false),
                      ERR_OK);
     int64_t old = zk_session_id(world.session);
-    uint8_t password[ZK_PASSWORD_BYTES]; /* the connection is quiet */
-    memcpy(password, world.session->password, sizeof password);
-    int64_t deadline_ms = clock_mono_ms(&clock_system) + 30000;
-    while (!world.expired && clock_mono_ms(&clock_system) < deadline_ms) {
-        end_elsewhere(world.session, old, password);
-        run_some(&world, 100);
-    }
+    volatile bool stolen = false;
+    clientid_t id = *zoo_client_id(world.session->handle->zh); /* the connection is quiet */
+    zhandle_t *thief =
+        zookeeper_init(getenv("ZOOKEEPER"), steal, TIMEOUT_MS, &id, (void *)&stolen, 0);
+    int64_t deadline_ms = clock_mono_ms(&clock_system) + 10000;
+    while (!stolen && clock_mono_ms(&clock_system) < deadline_ms)
+        run_some(&world, 20);
+    zookeeper_close(thief); /* ends the session for both */
     wait_for(&world, &world.expired, 1);
     wait_for(&world, &world.connected, 2);
     assert_int_not_equal(zk_session_id(world.session), old);

@@ -1,4 +1,4 @@
-/* How often the session asks for the addresses of its servers, counted where it asks. */
+/* How often the session asks for the addresses of its servers, counted where libzookeeper asks. */
 #include <dlfcn.h>
 #include <netdb.h>
 #include <setjmp.h>
