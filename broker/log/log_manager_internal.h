@@ -58,6 +58,10 @@ struct log_manager {
     void *start_raised_context;                /* written before it */
 };
 
+/* --- log_manager.c --- */
+/* Both pools: whoever still queues work then runs it itself. */
+void log_manager_stop_workers(struct log_manager *manager);
+
 /* --- log_manager_load.c --- */
 MUST_USE enum err log_manager_load(struct log_manager *manager);
 
