@@ -10,6 +10,7 @@ import random
 import shutil
 import subprocess
 import sys
+import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "live"))
 import harness                                       # noqa: E402
@@ -98,6 +99,48 @@ def go_program(name):
             harness.skip_all("Go cannot bring the modules: " + done.stderr.strip().splitlines()[-1])
         raise SystemExit("go build ./%s:\n%s" % (name, done.stderr))
     return str(target)
+
+
+def java_program(name):
+    """The command that runs a class of tests/interop/java with Kafka's own clients."""
+    classes = harness.CACHE / "java"
+    subprocess.run(["javac", "-cp", "%s/*" % harness.jars(), "-d", str(classes), str(HERE / "java" / (name + ".java"))], check=True)
+    return ["java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+            "-Dlog4j.configuration=file:%s" % (harness.CACHE / "log4j.properties"), "-cp", "%s:%s/*" % (classes, harness.jars()), name]
+
+
+class Program:
+    """A program in another language that writes or reads numbers until its input ends, and says for each its offset."""
+
+    def __init__(self, command):
+        self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.rows, self.errors = [], []               # (number, offset) as they came
+        self.thread = threading.Thread(target=self._listen, daemon=True)
+        self.thread.start()
+
+    def _listen(self):
+        for line in self.child.stdout:
+            number, offset, *why = line.split(None, 2)
+            if offset == "-":
+                self.errors.append((int(number), why))
+            else:
+                self.rows.append((int(number), int(offset)))
+
+    @property
+    def acknowledged(self):
+        return dict(self.rows)
+
+    def wait_more(self, count, seconds=60):
+        before = len(self.rows)
+        harness.wait_for("%d more after %d" % (count, before), lambda: len(self.rows) >= before + count, seconds)
+
+    def finish(self):
+        self.child.stdin.close()
+        try:
+            assert self.child.wait(60) == 0, "the program ended with %d" % self.child.returncode
+        finally:
+            self.child.kill()
+        self.thread.join(10)
 
 
 def node_modules():
