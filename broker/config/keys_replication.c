@@ -58,6 +58,15 @@ const struct config_key keys_replication[] = {
      .fallback = "30000",
      .flags = KEY_HAS_FIELD,
      .doc = "A follower that has not caught up for so long leaves the ISR."},
+    {.name = "stoker.disk.stall.timeout.ms",
+     .type = CONFIG_INT64,
+     FIELD(stoker_disk_stall_timeout_ms),
+     .fallback = "10000",
+     AT_LEAST(0),
+     .flags = KEY_HAS_FIELD | KEY_OURS,
+     .doc = "A file operation in a log directory that takes longer means that the disk stands "
+            "still: other replicas in sync lead from then on, and this broker comes back when the "
+            "disk answers. 0: never."},
     {.name = "replica.socket.timeout.ms",
      .type = CONFIG_INT32,
      FIELD(replica_socket_timeout_ms),

@@ -341,6 +341,7 @@ enum err partition_lead(struct partition *partition, const struct partition_assi
     partition->recovery_state = 0;
     partition->min_insync_replicas = min_insync_replicas;
     partition->role = ROLE_LEADER;
+    partition_confirm_leading(partition);
     take_remotes(partition, was_leader, is_new_epoch);
     if (!was_leader)
         partition_expect_note(partition);
@@ -405,6 +406,8 @@ enum err partition_judge_assignment(struct partition *partition,
                    : ERR_UNKNOWN_TOPIC_OR_PARTITION;
     if (assignment->leader_epoch < partition->leader_epoch)
         return ERR_STALE_CONTROLLER_EPOCH;
+    if (assignment->leader == partition->broker_id)
+        partition_confirm_leading(partition);
     if (gets_id && !has_id) {
         *ret_id_only = true;
         return ERR_OK;

@@ -26,8 +26,9 @@ struct partition {
     struct uuid topic_id;
     struct log *log;
     int32_t leader_id, leader_epoch, partition_epoch, controller_epoch;
-    int64_t epoch_start_offset; /* the log end when this leader epoch began */
-    int64_t led_since_offset;   /* the log end when we became leader from something else */
+    int64_t epoch_start_offset;    /* the log end when this leader epoch began */
+    uint32_t led_after_hand_overs; /* host->hand_overs when the controller last said so */
+    int64_t led_since_offset;      /* the log end when we became leader from something else */
     int32_t min_insync_replicas;
     int32_t *isr, *replicas;
     int32_t isr_count, replicas_count;
@@ -55,6 +56,10 @@ void partition_tell_everyone(struct partition *partition);
 /* Those whose deletion has reached every live replica, or will not here. */
 void partition_tell_deleters(struct partition *partition);
 bool partition_is_alive(const struct partition *partition, int32_t id);
+/* The controller says that we lead in this leader epoch. */
+void partition_confirm_leading(struct partition *partition);
+/* We were relieved, and others in sync may lead by now: nothing more is acknowledged. */
+bool partition_is_handed_over(const struct partition *partition);
 int32_t partition_effective_min_isr(const struct partition *partition);
 bool partition_is_in_maximal_isr(const struct partition *partition, int32_t id);
 int32_t partition_maximal_isr_count(const struct partition *partition);

@@ -9,7 +9,7 @@ static enum err check_may_append(const struct partition *partition, int16_t acks
 {
     if (partition->role == ROLE_OFFLINE)
         return ERR_KAFKA_STORAGE_ERROR;
-    if (partition->role != ROLE_LEADER)
+    if (partition->role != ROLE_LEADER || partition_is_handed_over(partition))
         return ERR_NOT_LEADER_OR_FOLLOWER;
     if (acks == ACKS_ALL && partition->isr_count < partition_effective_min_isr(partition))
         return err_note(ERR_NOT_ENOUGH_REPLICAS,
@@ -55,7 +55,8 @@ enum err partition_append(struct partition *partition, uint8_t *records, size_t 
     if (partition->remotes_count)
         partition_tell_readers(partition, MOVED_END);
     partition_advance_high_watermark(partition);
-    return ERR_OK;
+    /* The write itself may have waited for a disk that stood still. */
+    return partition_is_handed_over(partition) ? ERR_NOT_LEADER_OR_FOLLOWER : ERR_OK;
 }
 
 enum err partition_ack_state(struct partition *partition, int64_t required_offset)

@@ -66,6 +66,33 @@ bool partition_waits_for(const struct partition *partition, const struct remote_
            partition_is_alive(partition, remote->broker_id);
 }
 
+/* Of a member of the ISR. The time in which our own disk stood still does not count: it could not
+ * have fetched. */
+static bool is_behind(const struct partition *partition, const struct remote_replica *remote,
+                      int64_t now_ms)
+{
+    int64_t stood_until_ms =
+        partition->host ? atomic_load(&partition->host->disk_stood_until_ms) : 0;
+    return lags(partition, remote, now_ms) &&
+           (stood_until_ms == 0 || now_ms - stood_until_ms > lag_max_ms(partition));
+}
+
+void partition_confirm_leading(struct partition *partition)
+{
+    assert_held(&partition->lock);
+    const struct partition_host *host = partition->host;
+    if (host && !atomic_load(&host->is_handing_over))
+        partition->led_after_hand_overs = atomic_load(&host->hand_overs);
+}
+
+bool partition_is_handed_over(const struct partition *partition)
+{
+    assert_held(&partition->lock);
+    const struct partition_host *host = partition->host;
+    return host && partition->isr_count > 1 &&
+           partition->led_after_hand_overs != atomic_load(&host->hand_overs);
+}
+
 /* --- wishes --- */
 
 static struct isr_change *begin_change(struct partition *partition, int32_t *isr, int32_t count,
@@ -122,7 +149,7 @@ struct isr_change *partition_shrink_isr(struct partition *partition)
     int32_t count = 0;
     for (int32_t i = 0; i < partition->isr_count; i++) {
         const struct remote_replica *remote = partition_remote(partition, partition->isr[i]);
-        if (!remote || !lags(partition, remote, now_ms)) {
+        if (!remote || !is_behind(partition, remote, now_ms)) {
             isr[count++] = partition->isr[i];
             continue;
         }

@@ -59,6 +59,18 @@ enum err replica_manager_follower_fetched(struct replica_manager *manager,
     return e;
 }
 
+void replica_manager_disk_stood(struct replica_manager *manager, int64_t now_ms)
+{
+    atomic_store(&manager->host.disk_stood_until_ms, now_ms);
+}
+
+void replica_manager_hand_over(struct replica_manager *manager, bool begins)
+{
+    atomic_store(&manager->host.is_handing_over, begins);
+    if (begins)
+        atomic_fetch_add(&manager->host.hand_overs, 1);
+}
+
 void replica_manager_free(struct replica_manager *manager)
 {
     if (!manager)

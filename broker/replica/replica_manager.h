@@ -56,6 +56,13 @@ enum err replica_manager_follower_fetched(struct replica_manager *manager,
                                           int64_t fetch_offset, int64_t leader_end_offset,
                                           int64_t log_start_offset);
 
+/* Our disk stands still, as of now. Threads: any, without a lock. */
+void replica_manager_disk_stood(struct replica_manager *manager, int64_t now_ms);
+/* Others in sync are to lead what we lead (KAFKA's controlled shutdown, without the end of this
+ * broker): from now on nothing is acknowledged that they might not have, until the controller names
+ * us again. false: it is over, and we are registered anew. Threads: any, without a lock. */
+void replica_manager_hand_over(struct replica_manager *manager, bool begins);
+
 /* A reference that the caller gives back with partition_unref, or NULL. */
 struct partition *replica_manager_get(struct replica_manager *manager, struct slice topic,
                                       int32_t partition);

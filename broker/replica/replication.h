@@ -18,6 +18,13 @@
 struct partition_host {
     const struct live_brokers *live_brokers; /* NULL: all are alive */
     _Atomic int64_t replica_lag_max_ms;      /* replica.lag.time.max.ms */
+    /* Our own disk stood still until then (monotonic): who could not fetch from us is not behind.
+     */
+    _Atomic int64_t disk_stood_until_ms;
+    /* How often our leaders were handed over to others in sync; what was led before is not ours to
+     * acknowledge any more, until the controller has confirmed it, and not while that goes on. */
+    _Atomic uint32_t hand_overs;
+    _Atomic bool is_handing_over;
     /* A partition that we lead has fewer than min.insync.replicas in sync, or has no longer: its
      * note (partition_complete.h) is to be looked at. Called with its lock held: must only post.
      * NULL: nobody keeps notes. */

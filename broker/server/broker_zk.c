@@ -77,6 +77,7 @@ static void registered(void *context, int64_t broker_epoch)
 {
     struct server *server = context;
     server->broker_epoch = broker_epoch;
+    replica_manager_hand_over(server->broker.replica_manager, false);
     atomic_fetch_add(&server->registered_count, 1);
     network_open(server->network); /* nobody is answered by a broker that is not in the cluster */
     struct tell_controller *tell = mem_new(struct tell_controller);

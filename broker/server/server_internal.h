@@ -16,6 +16,7 @@
 
 struct event;
 struct config_watch;
+struct disk_stall;
 struct fetcher_threads;
 struct isr_sender;
 struct note_keeper;
@@ -35,6 +36,7 @@ struct server {
     struct fetcher_threads *fetchers;
     struct isr_sender *isr_sender;
     struct note_keeper *note_keeper;
+    struct disk_stall *disk_stall; /* NULL: not watched */
     struct topic_settings *topic_settings;
 
     struct zk_session *zk_session;

@@ -12,6 +12,7 @@
 #include "broker/server/config_effects.h"
 #include "broker/server/config_watch.h"
 #include "broker/server/controller_join.h"
+#include "broker/server/disk_stall.h"
 #include "broker/server/fetcher_threads.h"
 #include "broker/server/isr_sender.h"
 #include "broker/server/note_keeper.h"
@@ -432,6 +433,7 @@ static enum err start_parts(struct server *server, bool is_standalone)
                   server->config->replica_high_watermark_checkpoint_interval_ms);
     isr_sender_start(server->isr_sender);
     control_thread_start(server->control);
+    server->disk_stall = disk_stall_start(server);
     return ERR_OK;
 }
 
@@ -503,6 +505,7 @@ void server_stop(struct server *server)
     if (!server)
         return;
     server->is_stopping = true;
+    disk_stall_stop(server->disk_stall);
     if (server->is_controller_started && !server->has_fault)
         server_controlled_shutdown(server);
     if (server->network)

@@ -312,6 +312,16 @@ void registration_update(struct registration *registration, const struct znode_b
     zk_submit(registration->zk, &op, updated, NULL);
 }
 
+void registration_renew(struct registration *registration)
+{
+    if (registration->state != REGISTRATION_REGISTERED || !registration->connected)
+        return;
+    struct zk_op op = {
+        .kind = ZK_OP_DELETE, .path = slice_str(registration->path), .zk_version = ZK_ANY_VERSION};
+    registration->state = REGISTRATION_WRITING;
+    zk_submit(registration->zk, &op, deleted, attempt_new(registration));
+}
+
 enum registration_state registration_state(const struct registration *registration)
 {
     return registration->state;

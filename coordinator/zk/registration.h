@@ -56,5 +56,10 @@ void registration_state_changed(struct registration *registration, enum zk_state
 /* Listeners changed while running: write the node anew (version -1, as Kafka). */
 void registration_update(struct registration *registration, const struct znode_broker *broker);
 
+/* Delete our node and make it anew, with another broker epoch: the controller takes it as a broker
+ * that went and came back. Nothing while it is not ours. If the connection goes on the way, the old
+ * node may still stand, which the broker epoch tells. */
+void registration_renew(struct registration *registration);
+
 enum registration_state registration_state(const struct registration *registration);
 int64_t registration_broker_epoch(const struct registration *registration); /* -1: none */

@@ -136,6 +136,44 @@ test_after_an_expiry_it_tells_that_it_is_intact_since_its_first_registration(voi
     arena_free(arena);
 }
 
+static void test_renewed_it_stands_there_with_another_epoch(void **state)
+{
+    (void)state;
+    struct zk_memory *memory = memory_new();
+    struct world world;
+    world_init(&world, memory);
+    registration_renew(world.registration); /* not yet ours: nothing */
+    zk_memory_run(memory);
+    int64_t first = world.broker_epoch;
+    registration_renew(world.registration);
+    zk_memory_run(memory);
+    assert_int_equal(world.registered, 2);
+    assert_true(world.broker_epoch > first);
+    assert_stands(&world);
+    world_done(&world);
+    zk_memory_free(memory);
+}
+
+static void test_a_renewal_whose_answer_is_lost_ends_registered(void **state)
+{
+    (void)state;
+    for (int executed = 0; executed < 2; executed++) {
+        struct zk_memory *memory = memory_new();
+        struct world world;
+        world_init(&world, memory);
+        zk_memory_run(memory);
+        int64_t first = world.broker_epoch;
+        registration_renew(world.registration);
+        zk_memory_lose_operation(world.zk, 1, executed);
+        zk_memory_run(memory);
+        assert_int_equal(world.registered, 2);
+        assert_int_equal(world.broker_epoch > first, executed); /* else it is to be asked again */
+        assert_stands(&world);
+        world_done(&world);
+        zk_memory_free(memory);
+    }
+}
+
 static void test_a_lost_answer_is_recognised_as_our_own(void **state)
 {
     (void)state;
@@ -199,6 +237,8 @@ int main(void)
         cmocka_unit_test(test_registers_and_again_after_expiry_with_a_new_epoch),
         cmocka_unit_test(
             test_after_an_expiry_it_tells_that_it_is_intact_since_its_first_registration),
+        cmocka_unit_test(test_renewed_it_stands_there_with_another_epoch),
+        cmocka_unit_test(test_a_renewal_whose_answer_is_lost_ends_registered),
         cmocka_unit_test(test_a_lost_answer_is_recognised_as_our_own),
         cmocka_unit_test(test_waits_for_the_former_process_and_registers_when_it_expires),
         cmocka_unit_test(test_refuses_after_the_timeout_and_never_deletes_the_stranger),
