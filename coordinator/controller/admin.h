@@ -5,6 +5,8 @@
 #include "broker/wire/topic_name.h"
 #include "coordinator/controller/controller_internal.h"
 
+struct patience;
+
 struct call {
     const void *request;
     struct arena *arena;
@@ -14,6 +16,7 @@ struct call {
     const struct controller_assignable *brokers; /* auto-creation */
     int32_t broker_count;
     bool is_auto;
+    struct patience *patience; /* NULL: whoever asked waits for as long as it takes */
 };
 
 static inline struct call *call_new(const void *request, int16_t api_version, struct arena *arena,
@@ -27,6 +30,21 @@ static inline struct call *call_new(const void *request, int16_t api_version, st
                           .context = context};
     return call;
 }
+
+/* admin_patience.c: a call whose client is answered REQUEST_TIMED_OUT when its time is up before
+ * the event has come to its end. The event has a copy of the request, encoded in `copy_version` of
+ * `message`; `late` makes the answer, in the call's arena. */
+typedef const void *call_late_fn(const struct call *call);
+struct call_kind {
+    const struct wire_message *message;
+    int16_t copy_version;
+    call_late_fn *late;
+};
+struct call *call_new_patient(struct controller *controller, const struct call_kind *kind,
+                              const void *request, int32_t timeout_ms, int16_t api_version,
+                              struct arena *arena, controller_done_fn *done, void *context);
+/* ZooKeeper has done its part; how long to wait for brokers is said elsewhere. */
+void call_is_written(struct call *call);
 
 /* The sentence for a client, in the arena. */
 static inline struct slice say(struct arena *arena, enum err e)

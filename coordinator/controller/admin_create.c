@@ -453,12 +453,31 @@ static enum err event_create_topics(struct controller *controller, void *context
     return e == ERR_NOT_CONTROLLER ? ERR_OK : e;
 }
 
+static const void *all_late(const struct call *call)
+{
+    const struct create_topics_request *request = call->request;
+    struct create_topics_response *response = arena_alloc(call->arena, sizeof *response);
+    create_topics_response_init(response);
+    response->topics_count = request->topics_count;
+    response->topics =
+        arena_new_array(call->arena, struct create_topics_response_creatable_topic_result,
+                        (size_t)request->topics_count + 1);
+    for (int32_t i = 0; i < request->topics_count; i++) {
+        create_topics_response_creatable_topic_result_init(&response->topics[i]);
+        response->topics[i].name = request->topics[i].name;
+        late(response, i);
+    }
+    return response;
+}
+
 void controller_create_topics(struct controller *controller,
                               const struct create_topics_request *request, struct arena *arena,
                               controller_done_fn *done, void *context)
 {
-    controller_enqueue(controller, "create-topics", event_create_topics,
-                       call_new(request, 0, arena, done, context));
+    static const struct call_kind kind = {&wire_message_create_topics_request, 7, all_late};
+    controller_enqueue(
+        controller, "create-topics", event_create_topics,
+        call_new_patient(controller, &kind, request, request->timeout_ms, 0, arena, done, context));
 }
 
 void controller_auto_create_topics(struct controller *controller,

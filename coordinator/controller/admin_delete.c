@@ -153,10 +153,22 @@ static enum err event_delete_topics(struct controller *controller, void *context
     return ERR_OK;
 }
 
+static const void *all_late(const struct call *call)
+{
+    struct call mine = *call;
+    struct removal all = {.call = &mine};
+    fill(&all, call->request);
+    for (int32_t i = 0; i < all.response->responses_count; i++)
+        late(all.response, i);
+    return all.response;
+}
+
 void controller_delete_topics(struct controller *controller,
                               const struct delete_topics_request *request, int16_t api_version,
                               struct arena *arena, controller_done_fn *done, void *context)
 {
+    const struct call_kind kind = {&wire_message_delete_topics_request, api_version, all_late};
     controller_enqueue(controller, "delete-topics", event_delete_topics,
-                       call_new(request, api_version, arena, done, context));
+                       call_new_patient(controller, &kind, request, request->timeout_ms,
+                                        api_version, arena, done, context));
 }

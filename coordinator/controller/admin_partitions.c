@@ -322,12 +322,24 @@ static enum err event_create_partitions(struct controller *controller, void *con
     return ERR_OK;
 }
 
+static const void *all_late(const struct call *call)
+{
+    struct call mine = *call;
+    struct expansion all = {.call = &mine, .request = call->request};
+    struct create_partitions_response *response = respond(&all);
+    for (int32_t i = 0; i < all.count; i++)
+        late(response, i);
+    return response;
+}
+
 void controller_create_partitions(struct controller *controller,
                                   const struct create_partitions_request *request,
                                   struct arena *arena, controller_done_fn *done, void *context)
 {
-    controller_enqueue(controller, "create-partitions", event_create_partitions,
-                       call_new(request, 0, arena, done, context));
+    static const struct call_kind kind = {&wire_message_create_partitions_request, 3, all_late};
+    controller_enqueue(
+        controller, "create-partitions", event_create_partitions,
+        call_new_patient(controller, &kind, request, request->timeout_ms, 0, arena, done, context));
 }
 
 /* ---- UpdateFeatures ---- */

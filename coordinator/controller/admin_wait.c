@@ -80,6 +80,7 @@ void wait_begin(struct controller *controller, struct call *call, void *response
                 int32_t topic_count, bool for_deletion, int32_t timeout_ms)
 {
     struct wait *wait = arena_alloc(call->arena, sizeof *wait);
+    call_is_written(call);
     *wait = (struct wait){.controller = controller,
                           .call = call,
                           .response = response,
