@@ -1,5 +1,8 @@
 /* Answers: sent by the thread that owns the connection, straight away as far as the socket takes
  * them, the rest when it can be written again. */
+#include <errno.h>
+#include <netinet/tcp.h>
+
 #include "broker/base/trace.h"
 #include "broker/server/network_internal.h"
 
@@ -30,11 +33,26 @@ static void finish(struct connection *conn)
     connection_continue(conn);
 }
 
+/* Answers to requests that came together leave together: each packet costs the broker its way
+ * through the kernel and, on a machine it shares with the client, the client's wake-up. */
+void connection_uncork(struct connection *conn)
+{
+    if (!conn->is_corked)
+        return;
+    conn->is_corked = false;
+    int on = 1;
+    if (conn->state != CLOSED && setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on))
+        trace_debug("answers are late peer=%s reason=%s", conn->peer, strerror(errno));
+}
+
 static void send_on(struct connection *conn)
 {
     struct network_thread *thread = conn->thread;
     size_t sent, spliced;
-    enum output_state state = output_send(&conn->request->output, conn->fd, &sent, &spliced);
+    bool may_wait = conn->is_followed && conn->request->output.answer.splices_count == 0;
+    enum output_state state =
+        output_send(&conn->request->output, conn->fd, may_wait, &sent, &spliced);
+    conn->is_corked = may_wait;
     count(&thread->counters.sent_bytes, (int64_t)sent);
     count(&thread->counters.sendfile_bytes, (int64_t)spliced);
     if (sent > 0)

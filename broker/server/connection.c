@@ -1,13 +1,16 @@
 /* Reading. A connection without a half request reads into its thread's scratch buffer, so an idle
- * one holds no memory. A frame that is whole in there is copied to the request; one that is not
- * gets a buffer which grows with the bytes that arrive, whatever size was announced, and which
- * becomes the request's own once the frame is whole.
+ * one holds no memory. A large frame that is whole in there is worked where it lies, and if its
+ * request has to wait, the buffer goes with it and the thread takes another; a small one is copied.
+ * One that is not whole gets a buffer which grows with the bytes that arrive, whatever size was
+ * announced, and which becomes the request's own once the frame is whole; what follows it in the
+ * socket comes into the scratch with the same call.
  *
  * Reading is stopped lazily: while a request is worked on the event stays in the loop, and only if
  * bytes come meanwhile is it taken out. A client that waits for its answers costs no epoll_ctl at
  * all. */
 #include <errno.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "broker/base/trace.h"
@@ -113,21 +116,63 @@ static void begin_with_copy(struct connection *conn, const uint8_t *bytes, size_
     request_begin(conn, memory, size, slice_of(memory, size));
 }
 
+/* The frame stays in the scratch. A request that is not answered at once keeps the whole buffer;
+ * the caller may read on in it, as the request cannot end before the loop turns. */
+static void begin_in_scratch(struct connection *conn, const uint8_t *bytes, size_t size)
+{
+    struct network_thread *thread = conn->thread;
+    request_begin(conn, NULL, 0, slice_of(bytes, size));
+    conn->requests_wait = conn->request;
+    if (!conn->request)
+        return;
+    charge(conn, SCRATCH_BYTES);
+    request_keep(conn->request, thread->scratch, SCRATCH_BYTES);
+    thread->scratch = mem_alloc(SCRATCH_BYTES);
+}
+
+/* Whoever had to wait last time will again (acks=all of several replicas): a copy of its frame is
+ * smaller than the scratch. */
+static void begin(struct connection *conn, const uint8_t *frame, size_t size, bool is_in_scratch)
+{
+    if (is_in_scratch && size >= IN_PLACE_MIN_BYTES && !conn->requests_wait) {
+        begin_in_scratch(conn, frame, size);
+        return;
+    }
+    begin_with_copy(conn, frame, size);
+    conn->requests_wait = conn->request;
+}
+
+/* How many bytes the frame at the front has with its size; 0 while it is not whole, or refused. */
+static size_t whole_frame_size(struct connection *conn, const uint8_t *data, size_t size)
+{
+    if (size < FRAME_SIZE_BYTES)
+        return 0;
+    int32_t frame_size = (int32_t)get_be32(data);
+    if (!size_is_good(conn, frame_size) || size - FRAME_SIZE_BYTES < (size_t)frame_size)
+        return 0;
+    return FRAME_SIZE_BYTES + (size_t)frame_size;
+}
+
+static bool is_whole(const uint8_t *data, size_t size)
+{
+    return size >= FRAME_SIZE_BYTES && size - FRAME_SIZE_BYTES >= get_be32(data);
+}
+
 /* Begin a request with each whole frame for as long as they are answered at once. Gives the bytes
  * that were used. */
-static size_t consume(struct connection *conn, const uint8_t *data, size_t size)
+static size_t consume(struct connection *conn, const uint8_t *data, size_t size, bool is_in_scratch)
 {
     size_t used = 0;
-    while (conn->state == READING && size - used >= FRAME_SIZE_BYTES) {
-        int32_t frame_size = (int32_t)get_be32(data + used);
-        if (!size_is_good(conn, frame_size))
-            break;
-        if (size - used - FRAME_SIZE_BYTES < (size_t)frame_size)
+    while (conn->state == READING) {
+        size_t whole = whole_frame_size(conn, data + used, size - used);
+        if (whole == 0)
             break;
         const uint8_t *frame = data + used + FRAME_SIZE_BYTES;
-        used += FRAME_SIZE_BYTES + (size_t)frame_size;
-        begin_with_copy(conn, frame, (size_t)frame_size);
+        used += whole;
+        conn->is_followed = is_whole(data + used, size - used);
+        begin(conn, frame, whole - FRAME_SIZE_BYTES, is_in_scratch);
     }
+    conn->is_followed = false;
     return used;
 }
 
@@ -204,12 +249,13 @@ static void on_gone(struct connection *conn, ssize_t n)
     connection_close(conn);
 }
 
-/* recv() that closes on the end and on errors. 0: nothing (more) to do now. */
-static size_t receive(struct connection *conn, uint8_t *to, size_t room)
+/* Closes on the end and on errors. 0: nothing (more) to do now. */
+static size_t receive(struct connection *conn, struct iovec *rooms, size_t count_of_rooms)
 {
+    struct msghdr message = {.msg_iov = rooms, .msg_iovlen = count_of_rooms};
     ssize_t n;
     do
-        n = recv(conn->fd, to, room, MSG_DONTWAIT);
+        n = recvmsg(conn->fd, &message, MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         return 0;
@@ -221,40 +267,89 @@ static size_t receive(struct connection *conn, uint8_t *to, size_t room)
     return (size_t)n;
 }
 
-static void read_to_scratch(struct connection *conn)
+/* What came into the scratch: whole frames begin, what is left waits in the connection's buffer. */
+static void take_scratch(struct connection *conn, size_t from, size_t to)
 {
-    uint8_t *scratch = conn->thread->scratch;
-    size_t size = receive(conn, scratch, SCRATCH_BYTES);
-    if (size == 0)
-        return;
-    connection_touch(conn);
-    size_t used = consume(conn, scratch, size);
-    if (conn->state != CLOSED && used < size)
-        input_put(conn, scratch + used, size - used);
+    const uint8_t *scratch = conn->thread->scratch;
+    size_t used = from + consume(conn, scratch + from, to - from, true);
+    if (conn->state != CLOSED && used < to)
+        input_put(conn, scratch + used, to - used);
 }
 
-/* Add to the half frame in the buffer, never reading beyond its end. */
-static void read_to_input(struct connection *conn)
+/* Gives whether there may be more to read now. */
+static bool read_to_scratch(struct connection *conn, size_t *ret_size)
 {
-    size_t turn = 0;
-    while (conn->state == READING && conn->input && turn < READ_TURN_MAX_BYTES) {
-        size_t needed = input_needed(conn);
-        if (!input_grow(conn, needed))
-            return;
-        size_t end = needed < conn->input_capacity ? needed : conn->input_capacity;
-        size_t size = receive(conn, conn->input + conn->input_size, end - conn->input_size);
-        if (size == 0)
-            return;
+    struct iovec room = {conn->thread->scratch, SCRATCH_BYTES};
+    *ret_size = receive(conn, &room, 1);
+    if (*ret_size == 0)
+        return false;
+    connection_touch(conn);
+    take_scratch(conn, 0, *ret_size);
+    return *ret_size == SCRATCH_BYTES;
+}
+
+/* The half frame has grown: refuse it, or begin its request if it is whole. */
+static void input_look(struct connection *conn)
+{
+    if (conn->input_size < FRAME_SIZE_BYTES || !size_is_good(conn, (int32_t)get_be32(conn->input)))
+        return;
+    if (conn->input_size == input_needed(conn))
+        begin_with_input(conn);
+}
+
+/* The half frame takes of the bytes in the scratch what belongs to it. Gives how many. */
+static size_t input_take(struct connection *conn, size_t size)
+{
+    size_t needed = input_needed(conn), missing = needed - conn->input_size;
+    size_t taken = missing < size ? missing : size;
+    size_t capacity = conn->input_size + taken;
+    if (capacity > conn->input_capacity && !input_resize(conn, capacity))
+        return size;
+    memcpy(conn->input + conn->input_size, conn->thread->scratch, taken);
+    conn->input_size += taken;
+    return taken;
+}
+
+/* Add to the half frame in the buffer. Its end is read together with what follows it: the bytes for
+ * which the buffer has no room yet go by way of the scratch, so that memory still follows what has
+ * arrived. Gives whether there may be more to read now. */
+static bool read_to_input(struct connection *conn, size_t *ret_size)
+{
+    size_t needed = input_needed(conn);
+    bool reads_on = needed > FRAME_SIZE_BYTES && needed - conn->input_size <= SCRATCH_BYTES &&
+                    input_has_room(conn, conn->input_capacity + SCRATCH_BYTES);
+    *ret_size = 0;
+    if (!reads_on && !input_grow(conn, needed))
+        return false;
+    size_t end = needed < conn->input_capacity ? needed : conn->input_capacity;
+    size_t room = end - conn->input_size;
+    struct iovec rooms[] = {{conn->input + conn->input_size, room},
+                            {conn->thread->scratch, SCRATCH_BYTES}};
+    size_t size = receive(conn, rooms, reads_on ? 2 : 1);
+    *ret_size = size;
+    if (size == 0)
+        return false;
+    connection_touch(conn);
+    size_t beyond = size > room ? size - room : 0, taken = 0;
+    conn->input_size += size - beyond;
+    if (beyond)
+        taken = input_take(conn, beyond);
+    if (conn->state != CLOSED)
+        input_look(conn);
+    if (taken < beyond && conn->state != CLOSED)
+        take_scratch(conn, taken, beyond);
+    return size == room + (reads_on ? SCRATCH_BYTES : 0);
+}
+
+/* Until the socket is empty, a request waits, or the others' turn has come. A short read means
+ * that nothing is left: the loop tells when there is. */
+static void read_on(struct connection *conn)
+{
+    size_t turn = 0, size;
+    bool is_more = true;
+    while (is_more && conn->state == READING && turn < READ_TURN_MAX_BYTES) {
+        is_more = conn->input ? read_to_input(conn, &size) : read_to_scratch(conn, &size);
         turn += size;
-        conn->input_size += size;
-        connection_touch(conn);
-        if (conn->input_size < FRAME_SIZE_BYTES)
-            continue;
-        if (conn->input_size == FRAME_SIZE_BYTES &&
-            !size_is_good(conn, (int32_t)get_be32(conn->input)))
-            return;
-        if (conn->input_size == input_needed(conn))
-            begin_with_input(conn);
     }
 }
 
@@ -285,23 +380,22 @@ static size_t peek_whole_frames(struct connection *conn)
  * of it. Only what is whole is taken off the socket. False: there is none. */
 static bool read_whole_frames(struct connection *conn)
 {
-    uint8_t *scratch = conn->thread->scratch;
     size_t whole = peek_whole_frames(conn);
     if (whole == 0)
         return false;
     conn->in_use = true;
-    size_t size = receive(conn, scratch, whole);
+    struct iovec room = {conn->thread->scratch, whole};
+    size_t size = receive(conn, &room, 1);
     if (size > 0) {
         connection_touch(conn);
-        size_t used = consume(conn, scratch, size);
-        if (conn->state != CLOSED && used < size)
-            input_put(conn, scratch + used, size - used);
+        take_scratch(conn, 0, size);
     }
     return true;
 }
 
 static void leave(struct connection *conn)
 {
+    connection_uncork(conn);
     conn->in_use = false;
     free_if_unused(conn);
 }
@@ -324,17 +418,14 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
         return;
     }
     conn->in_use = true;
-    if (!conn->input)
-        read_to_scratch(conn);
-    if (conn->state == READING && conn->input)
-        read_to_input(conn);
+    read_on(conn);
     leave(conn);
 }
 
 /* Frames that came behind one that had to wait for its answer. */
 static void consume_input(struct connection *conn)
 {
-    size_t used = consume(conn, conn->input, conn->input_size);
+    size_t used = consume(conn, conn->input, conn->input_size, false);
     if (conn->state == CLOSED)
         return;
     if (used == conn->input_size) {

@@ -29,10 +29,13 @@
 #include "broker/server/limits.h"
 #include "broker/server/output.h"
 
-#define SCRATCH_BYTES     (16 << 10) /* one read of a connection that has no buffer of its own */
-#define INPUT_FIRST_BYTES 512        /* a half frame begins with so much, and doubles */
+/* One read of a connection that has no buffer of its own: room for a few requests of the usual
+ * batch sizes, and few enough bytes to stay in a processor's cache until they are written. */
+#define SCRATCH_BYTES      (128 << 10)
+#define IN_PLACE_MIN_BYTES (8 << 10) /* smaller frames are copied out of there */
+#define INPUT_FIRST_BYTES  512       /* a half frame begins with so much, and doubles */
 #define READ_TURN_MAX_BYTES                                                                        \
-    (1 << 20)                 /* what one connection may read before others have their turn */
+    (256 << 10)               /* what one connection may read before others have their turn */
 #define SPARE_REQUESTS_MAX 64 /* kept for use again, per thread */
 #define ACCEPT_TURN_MAX    64
 #define MEMORY_RETRY_MS    10 /* paused connections look again for room */
@@ -82,8 +85,11 @@ struct connection {
     uint32_t listener;
     int fd;
     enum connection_state state;
-    bool is_reading; /* read_event is in the loop */
-    bool in_use;     /* a function further up the stack still needs the struct */
+    bool is_reading;    /* read_event is in the loop */
+    bool in_use;        /* a function further up the stack still needs the struct */
+    bool is_followed;   /* another whole frame is at hand: an answer may wait for the next one */
+    bool is_corked;     /* an answer does: connection_uncork() sends it */
+    bool requests_wait; /* the last one was not answered at once */
     char peer[64];
 };
 
@@ -203,13 +209,17 @@ void connection_touch(struct connection *conn);
 
 /* --- answering.c --- */
 void connection_answer(struct connection *conn);
+void connection_uncork(struct connection *conn);
 void connection_refuse(struct connection *conn, const char *why);
 void connection_on_writable(evutil_socket_t fd, short what, void *context);
 
 /* --- request.c --- */
-/* A whole frame: takes `memory`. The connection is READING before, and may be in any state after.
- */
+/* A whole frame: takes `memory`. NULL: the frame is the caller's, who gives it with request_keep()
+ * unless the request is over at once. The connection is READING before, and may be in any state
+ * after. */
 void request_begin(struct connection *conn, uint8_t *memory, size_t charged, struct slice frame);
+/* `memory`, in which the frame lies, is now the request's. Takes it. */
+void request_keep(struct network_request *nr, uint8_t *memory, size_t charged);
 void request_release(struct network_request *nr);
 void request_free_all(struct network_thread *thread);
 

@@ -99,7 +99,7 @@ enum err output_prepare(struct output *output)
     return ERR_OK;
 }
 
-static ssize_t send_some(struct output *output, int fd, size_t *ret_spliced)
+static ssize_t send_some(struct output *output, int fd, bool more_follows, size_t *ret_spliced)
 {
     struct answer *answer = &output->answer;
     struct answer_splice *splice =
@@ -108,7 +108,7 @@ static ssize_t send_some(struct output *output, int fd, size_t *ret_spliced)
     ssize_t n;
     if (output->sent_bytes < until) {
         n = send(fd, answer->bytes.data + output->sent_bytes, until - output->sent_bytes,
-                 MSG_NOSIGNAL | MSG_DONTWAIT | (splice ? MSG_MORE : 0));
+                 MSG_NOSIGNAL | MSG_DONTWAIT | (splice || more_follows ? MSG_MORE : 0));
         if (n > 0)
             output->sent_bytes += (size_t)n;
         return n;
@@ -137,13 +137,14 @@ static bool is_sent(const struct output *output)
            output->splice == output->answer.splices_count;
 }
 
-enum output_state output_send(struct output *output, int fd, size_t *ret_sent, size_t *ret_spliced)
+enum output_state output_send(struct output *output, int fd, bool more_follows, size_t *ret_sent,
+                              size_t *ret_spliced)
 {
     *ret_sent = *ret_spliced = 0;
     while (!is_sent(output)) {
         if (*ret_sent >= OUTPUT_TURN_MAX_BYTES)
             return OUTPUT_BLOCKED;
-        ssize_t n = send_some(output, fd, ret_spliced);
+        ssize_t n = send_some(output, fd, more_follows, ret_spliced);
         if (n >= 0) {
             *ret_sent += (size_t)n;
             continue;

@@ -24,9 +24,10 @@ enum output_state { OUTPUT_DONE, OUTPUT_BLOCKED, OUTPUT_FAILED };
 MUST_USE enum err output_prepare(struct output *output);
 
 /* Send on. OUTPUT_FAILED: the connection is of no more use; err_sentence() says why.
+ * more_follows: the kernel may keep the end back, until more is sent or TCP_NODELAY is set again.
  * ret_sent, ret_spliced: bytes of this call, the second those by sendfile. */
-MUST_USE enum output_state output_send(struct output *output, int fd, size_t *ret_sent,
-                                       size_t *ret_spliced);
+MUST_USE enum output_state output_send(struct output *output, int fd, bool more_follows,
+                                       size_t *ret_sent, size_t *ret_spliced);
 
 /* Release what is left and be empty; keeps the buffer for the next answer. */
 void output_reset(struct output *output);

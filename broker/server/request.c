@@ -42,6 +42,13 @@ static void let_go_of_frame(struct network_request *nr)
     free(TAKE(nr->frame_memory));
 }
 
+void request_keep(struct network_request *nr, uint8_t *memory, size_t charged)
+{
+    assert(!nr->frame_memory);
+    nr->frame_memory = memory;
+    nr->frame_charged += charged; /* to what was decoded */
+}
+
 /* The request is over. Thread: its network thread. */
 void request_release(struct network_request *nr)
 {

@@ -387,6 +387,80 @@ static void test_pipelined_requests_are_answered_in_their_order_from_any_thread(
     stop();
 }
 
+struct sending {
+    int fd;
+    struct slice bytes;
+};
+
+static void *send_beside(void *context)
+{
+    const struct sending *sending = context;
+    send_all(sending->fd, sending->bytes.data, sending->bytes.size);
+    return NULL;
+}
+
+/* Small ones are copied, large ones worked where they were read, unless they have to wait. */
+static void test_requests_of_all_sizes_that_came_together_are_each_answered_whole(void **state)
+{
+    enum { COUNT = 300, MOST_BYTES = 150000 };
+    (void)state;
+    start_default();
+    int fd = dial();
+    struct buf bytes = {0};
+    struct slice bodies[COUNT];
+    for (int32_t id = 0; id < COUNT; id++) {
+        int16_t key = random() % 4 ? KEY_ECHO : KEY_LATER;
+        bodies[id] = body_of((size_t)(random() % MOST_BYTES) >> random() % 8, (uint8_t)id);
+        put_request(&bytes, key, 0, id, bodies[id]);
+    }
+    struct sending sending = {fd, buf_slice(&bytes)};
+    pthread_t sender;
+    assert_int_equal(pthread_create(&sender, NULL, send_beside, &sending), 0);
+    for (int32_t id = 0; id < COUNT; id++) {
+        expect_answer(fd, id, bodies[id]);
+        free((void *)bodies[id].data);
+    }
+    wait_until(counters_now().unfinished_bytes == 0);
+    pthread_join(sender, NULL);
+    buf_done(&bytes);
+    close(fd);
+    stop();
+}
+
+/* Two requests that come together, the second of which never ends. Gives how long the first one's
+ * answer took. */
+static int64_t answer_before_a_wait_ms(void)
+{
+    int fd = dial();
+    struct buf bytes = {0};
+    atomic_store(&world.held_count, 0);
+    put_request(&bytes, KEY_ECHO, 0, 1, SLICE_LITERAL("a"));
+    put_request(&bytes, KEY_NEVER, 0, 2, SLICE_LITERAL("b"));
+    int64_t began_ms = clock_mono_ms(&clock_system);
+    send_all(fd, bytes.data, bytes.size);
+    expect_answer(fd, 1, SLICE_LITERAL("a"));
+    int64_t took_ms = clock_mono_ms(&clock_system) - began_ms;
+    wait_until(atomic_load(&world.held_count) == 1);
+    request_answer(world.held, world.held->message);
+    expect_answer(fd, 2, SLICE_LITERAL("b"));
+    buf_done(&bytes);
+    close(fd);
+    return took_ms;
+}
+
+/* The kernel lets go of what it was told to keep back after 200 ms. */
+static void test_an_answer_is_not_kept_back_for_one_that_waits(void **state)
+{
+    enum { TRIES = 20, KEPT_BACK_MS = 150 };
+    (void)state;
+    start_default();
+    bool was_sent = false;
+    for (int i = 0; i < TRIES && !was_sent; i++)
+        was_sent = answer_before_a_wait_ms() < KEPT_BACK_MS;
+    assert_true(was_sent);
+    stop();
+}
+
 static void test_flexible_versions_have_a_tag_byte_in_the_answers_header(void **state)
 {
     (void)state;
@@ -1037,6 +1111,8 @@ int main(void)
         cmocka_unit_test(test_a_request_sent_byte_by_byte_is_answered),
         cmocka_unit_test(test_frames_of_every_size_come_back_whole),
         cmocka_unit_test(test_pipelined_requests_are_answered_in_their_order_from_any_thread),
+        cmocka_unit_test(test_requests_of_all_sizes_that_came_together_are_each_answered_whole),
+        cmocka_unit_test(test_an_answer_is_not_kept_back_for_one_that_waits),
         cmocka_unit_test(test_flexible_versions_have_a_tag_byte_in_the_answers_header),
         cmocka_unit_test(test_api_versions_of_an_unknown_version_gets_version_0_and_error_35),
         cmocka_unit_test(test_bad_frames_close_the_connection),
