@@ -94,7 +94,11 @@ const struct config_key keys_server[] = {
     {.name = "socket.receive.buffer.bytes",
      .type = CONFIG_INT32,
      FIELD(socket_receive_buffer_bytes),
-     .fallback = "102400",
+     .fallback = "-1",
+     .kafka_fallback = "102400",
+     .kafka_reason = "a fixed size keeps TCP from widening its window, and a window of one or two "
+                     "batches costs the broker an acknowledgement for each: receiving took 0.34 "
+                     "instead of 0.18 CPU s/GiB",
      .flags = KEY_HAS_FIELD,
      .doc = "SO_RCVBUF of accepted connections; -1 leaves it to the system."},
     {.name = "socket.request.max.bytes",
