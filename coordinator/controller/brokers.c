@@ -164,6 +164,24 @@ void brokers_tell_all(struct controller *controller)
     batch_send(controller);
 }
 
+static void add_all_partitions(struct controller *controller)
+{
+    struct map_entry *e;
+    for (size_t i = 0; (e = map_next(&controller->context.topics, &i));) {
+        const struct topic *topic = e->value;
+        for (int32_t p = 0; p < topic->partition_count; p++) /* deleted ones as such: -2 */
+            batch_update_partition(controller, topic->partitions[p]);
+    }
+}
+
+void brokers_tell_everything(struct controller *controller)
+{
+    batch_begin(controller);
+    batch_update_all(controller);
+    add_all_partitions(controller);
+    batch_send(controller);
+}
+
 /* ---- Arrival ---- */
 
 static void forget_offline_dirs(struct broker_node *broker)
@@ -195,11 +213,7 @@ static void introduce(struct controller *controller, const struct broker_list *n
     batch_begin(controller);
     for (size_t i = 0; i < newcomers->count; i++)
         batch_update_one(controller, newcomers->items[i]);
-    for (size_t i = 0; (e = map_next(&controller->context.topics, &i));) {
-        const struct topic *topic = e->value;
-        for (int32_t p = 0; p < topic->partition_count; p++) /* deleted ones as such: -2 */
-            batch_update_partition(controller, topic->partitions[p]);
-    }
+    add_all_partitions(controller);
     batch_send(controller);
 }
 

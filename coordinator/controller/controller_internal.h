@@ -96,6 +96,7 @@ MUST_USE enum err brokers_load(struct controller *controller);
 MUST_USE enum err replicas_become_offline(struct controller *controller,
                                           struct replica_list *replicas);
 void brokers_tell_all(struct controller *controller); /* UpdateMetadata without partitions */
+void brokers_tell_everything(struct controller *controller); /* of all partitions, too */
 
 /* topics.c */
 event_fn event_topic_change, event_partition_modified;

@@ -57,9 +57,12 @@ static enum err load(struct controller *controller)
     return e;
 }
 
+/* A broker that started while there was no controller knows nothing yet. Were it told first of what
+ * is elected now, it would name topics without their other partitions, which clients believe: some
+ * break on it. So everybody is told everything, while the elections are written. */
 static enum err start_machines(struct controller *controller)
 {
-    brokers_tell_all(controller);
+    brokers_tell_everything(controller);
     enum err e = partition_machine_start(controller);
     bool elected;
     if (!e)

@@ -10,8 +10,8 @@ static int32_t lines_with(struct world *world, const char *text)
     return count;
 }
 
-/* T11, T24: at a fail-over the list of brokers comes first, then every replica that exists is told
- * with the epochs it has, then everybody is told of the partitions. */
+/* T11, T24: at a fail-over the list of brokers comes first, with all partitions as they are; then
+ * every replica that exists is told with the epochs it has, then everybody of the partitions. */
 static void test_a_fail_over_tells_brokers_then_replicas_then_partitions(void **state)
 {
     (void)state;
@@ -21,10 +21,27 @@ static void test_a_fail_over_tells_brokers_then_replicas_then_partitions(void **
     const char *history = history_text(world);
     const char *began = strstr(history, "UMR");
     assert_non_null(began);
-    assert_string_equal(began, "UMR 0,1,2,3\n"
+    assert_string_equal(began, "UMR 0,1,2,3 orders-0 leader=1 epoch=0 isr=1,2 replicas=1,2\n"
                                "LISR 1 orders-0 leader=1 epoch=0 isr=1,2 version=0 replicas=1,2\n"
                                "LISR 2 orders-0 leader=1 epoch=0 isr=1,2 version=0 replicas=1,2\n"
                                "UMR 0,1,2,3 orders-0 leader=1 epoch=0 isr=1,2 replicas=1,2\n");
+    finish(world);
+}
+
+/* A broker that started while there was no controller must not learn of elected partitions alone:
+ * its topics would have holes. */
+static void test_a_fail_over_tells_of_all_partitions_before_it_elects_some(void **state)
+{
+    (void)state;
+    struct world *world = cluster(4, "{\"0\":[0,1],\"1\":[1,2],\"2\":[2,3]}");
+    assert_int_equal(world_controller(world)->id, 0);
+    stop(world, 0);
+    const char *began = strstr(history_text(world), "UMR");
+    assert_non_null(began);
+    OWNED_MEM char *first = mem_printf("%.*s", (int)strcspn(began, "\n"), began);
+    assert_string_equal(first, "UMR 1,2,3 orders-0 leader=0 epoch=0 isr=0,1 replicas=0,1 offline=0 "
+                               "orders-1 leader=1 epoch=0 isr=1,2 replicas=1,2 "
+                               "orders-2 leader=2 epoch=0 isr=2,3 replicas=2,3");
     finish(world);
 }
 
@@ -148,6 +165,7 @@ int main(void)
     trace_set_level(TRACE_ERROR);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_fail_over_tells_brokers_then_replicas_then_partitions),
+        cmocka_unit_test(test_a_fail_over_tells_of_all_partitions_before_it_elects_some),
         cmocka_unit_test(test_a_replica_that_missed_its_role_hears_of_it_from_the_next_controller),
         cmocka_unit_test(test_every_broker_knows_all_brokers_after_each_event),
         cmocka_unit_test(test_an_update_is_one_request_with_all_partitions_to_all_brokers),
