@@ -175,6 +175,12 @@ MUST_USE enum err log_aborted_txns(struct log *log, int64_t offset, int64_t uppe
                                    struct arena *arena, struct aborted_txn **ret_txns,
                                    int32_t *ret_count);
 
+/* An offset at or above which nothing of the slice lies, as near as the offset index knows (Kafka's
+ * fetchUpperBoundOffset): a reader of committed records needs to hear of what was aborted below it
+ * alone. ERR_AGAIN as of log_read(). */
+MUST_USE enum err log_slice_bound(struct log *log, const struct log_slice *slice, bool may_block,
+                                  int64_t *ret_offset);
+
 struct timestamp_offset {
     int64_t timestamp_ms, offset; /* -1 both: none */
     int32_t leader_epoch;

@@ -59,3 +59,22 @@ enum err log_aborted_txns(struct log *log, int64_t offset, int64_t upper_offset,
     return log_failed(
         log, err_wrap(e, "aborted transactions of %s-%" PRId32, log->topic, log->partition));
 }
+
+enum err log_slice_bound(struct log *log, const struct log_slice *slice, bool may_block,
+                         int64_t *ret_offset)
+{
+    struct segment_list *list = log_pin(log);
+    int i = segment_list_floor(list, slice->segment_base_offset);
+    struct index_mark mark = {0};
+    enum err e = ERR_OK;
+    int64_t bound = log_end_offset(log);
+    if (i >= 0 && i + 1 < list->count)
+        bound = list->items[i + 1]->base_offset;
+    if (i >= 0 && list->items[i]->base_offset == slice->segment_base_offset)
+        e = index_lookup_from(list->items[i], slice->position + slice->size_bytes, may_block,
+                              &mark);
+    segment_list_unref(list);
+    if (!e)
+        *ret_offset = mark.is_there ? slice->segment_base_offset + mark.relative_offset : bound;
+    return e;
+}

@@ -54,6 +54,13 @@ bool segment_indexes_full(const struct segment *seg);
 /* The largest entry whose key is at most `key` (relative offset, or timestamp). False: none. */
 MUST_USE enum err index_lookup(struct segment *seg, struct index *index, int64_t key,
                                bool may_block, uint8_t *ret_entry, bool *ret_found);
+/* The first entry of the offset index whose batch begins at or behind `position`. */
+struct index_mark {
+    bool is_there;
+    int64_t relative_offset;
+};
+MUST_USE enum err index_lookup_from(struct segment *seg, int64_t position, bool may_block,
+                                    struct index_mark *ret);
 MUST_USE enum err index_last(struct segment *seg, struct index *index, uint8_t *ret_entry,
                              bool *ret_found);
 void index_append(struct index *index, const uint8_t *entry); /* both locks */

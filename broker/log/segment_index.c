@@ -176,6 +176,73 @@ enum err index_lookup(struct segment *seg, struct index *index, int64_t key, boo
     return e;
 }
 
+static int64_t entry_position(const uint8_t *entry)
+{
+    return get_be32(entry + 4);
+}
+
+/* The first of the tail's entries at or behind `position`. True: nothing in the file is nearer. */
+static bool tail_from(struct segment *seg, struct index *index, int64_t position,
+                      struct index_mark *ret)
+{
+    LOCK_SCOPE(&seg->log->view);
+    int32_t slot = 0;
+    while (slot < index->tail_count &&
+           entry_position(index->tail + (size_t)slot * INDEX_ENTRY_SIZE) < position)
+        slot++;
+    const uint8_t *entry = index->tail + (size_t)slot * INDEX_ENTRY_SIZE;
+    ret->is_there = slot < index->tail_count;
+    if (ret->is_there)
+        ret->relative_offset = entry_offset(index, entry);
+    return slot > 0 || index->disk_count == 0;
+}
+
+/* The first of the file's entries at or behind `position`, by reading one entry after the other. */
+static enum err file_from(struct segment *seg, struct index *index, struct log_file *file,
+                          int64_t position, bool may_block, struct index_mark *ret)
+{
+    uint8_t entry[INDEX_ENTRY_SIZE];
+    lock_acquire(&seg->log->view);
+    int32_t low = 0, count = index->disk_count, high = count;
+    lock_release(&seg->log->view);
+    while (low < high) {
+        int32_t middle = low + (high - low) / 2;
+        enum err e = read_entries(seg, index, file, middle, 1, may_block, entry);
+        if (e)
+            return e;
+        if (entry_position(entry) < position)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == count) /* the tail's, if that has one */
+        return ERR_OK;
+    enum err e = read_entries(seg, index, file, low, 1, may_block, entry);
+    if (!e)
+        *ret = (struct index_mark){true, entry_offset(index, entry)};
+    return e;
+}
+
+enum err index_lookup_from(struct segment *seg, int64_t position, bool may_block,
+                           struct index_mark *ret)
+{
+    struct index *index = &seg->offsets;
+    struct index_mark mark = {0};
+    struct log_file *file;
+    if (tail_from(seg, index, position, &mark)) {
+        *ret = mark;
+        return ERR_OK;
+    }
+    enum err e = open_counted(seg, index, &file);
+    if (e)
+        return e;
+    e = file_from(seg, index, file, position, may_block, &mark);
+    log_file_unref(file);
+    if (!e)
+        *ret = mark;
+    return e;
+}
+
 enum err index_last(struct segment *seg, struct index *index, uint8_t *ret_entry, bool *ret_found)
 {
     return index_lookup(seg, index, INT64_MAX, true, ret_entry, ret_found);

@@ -173,6 +173,18 @@ int64_t partition_read_limit(struct partition *partition, int32_t replica_id,
     return log ? limit_of(partition, log, replica_id, isolation) : -1;
 }
 
+/* Of the slice alone: a reader far behind is not told of all that was aborted since. */
+static enum err find_aborted(struct log *log, const struct partition_read *read,
+                             struct arena *arena, struct partition_read_result *found)
+{
+    int64_t bound = 0;
+    enum err e = log_slice_bound(log, &found->slice, read->may_block, &bound);
+    if (!e)
+        e = log_aborted_txns(log, read->fetch_offset, bound, arena, &found->aborted,
+                             &found->aborted_count);
+    return e;
+}
+
 enum err partition_read(struct partition *partition, const struct partition_read *read,
                         struct arena *arena, struct partition_read_result *ret)
 {
@@ -196,8 +208,7 @@ enum err partition_read(struct partition *partition, const struct partition_read
         e = log_read(log, read->fetch_offset, limit, read->max_bytes, read->at_least_one,
                      read->may_block, &found.slice);
     if (!e && read->isolation == READ_COMMITTED && read->replica_id < 0 && found.slice.size_bytes)
-        e = log_aborted_txns(log, read->fetch_offset, limit, arena, &found.aborted,
-                             &found.aborted_count);
+        e = find_aborted(log, read, arena, &found);
     if (e) {
         if (found.slice.file)
             log_file_unref(found.slice.file);

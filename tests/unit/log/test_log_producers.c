@@ -169,6 +169,45 @@ static void test_trap_25_the_aborted_list_misses_none_and_ascends(void **state)
     }
 }
 
+/* 100 aborted transactions one behind the other: a reader of a small slice hears of few, and of all
+ * that lie in it. */
+static void test_a_slice_is_bounded_by_the_index(void **state)
+{
+    (void)state;
+    struct fixture *f = *state;
+    f->config.segment_bytes = 4000;
+    f->config.index_interval_bytes = 300;
+    fixture_start(f);
+    struct log *log = fixture_log(f, "orders", 0);
+    for (int32_t sequence = 0; sequence < 200; sequence += 2) {
+        struct batch_spec spec = in_txn(1, sequence);
+        assert_err(append(log, &spec, NULL), ERR_OK);
+        assert_err(append_marker(log, 1, 0, 0, true), ERR_OK);
+    }
+    int64_t end = log_end_offset(log), bound = 0;
+    for (int64_t offset = 0; offset < end; offset += 3) {
+        struct arena *arena = arena_new();
+        struct aborted_txn *txns;
+        int32_t count;
+        struct log_slice slice;
+        assert_err(log_read(log, offset, end, 500, true, true, &slice), ERR_OK);
+        assert_err(log_slice_bound(log, &slice, true, &bound), ERR_OK);
+        assert_true(bound > offset && bound <= end);
+        assert_err(log_aborted_txns(log, offset, bound, arena, &txns, &count), ERR_OK);
+        assert_true(count >= 1 && count <= 12);
+        assert_true(txns[0].first_offset <= offset);
+        if (bound < end) { /* what begins at the bound is not in the slice */
+            struct log_slice next;
+            assert_err(log_read(log, bound, end, 500, true, true, &next), ERR_OK);
+            assert_true(next.segment_base_offset > slice.segment_base_offset ||
+                        next.position >= slice.position + slice.size_bytes);
+            log_file_unref(next.file);
+        }
+        log_file_unref(slice.file);
+        arena_free(arena);
+    }
+}
+
 static void test_a_snapshot_that_is_cut_or_changed_anywhere_is_refused(void **state)
 {
     (void)state;
@@ -207,6 +246,7 @@ int main(void)
         T(test_the_last_stable_offset_waits_for_open_and_unreplicated_transactions),
         T(test_markers_of_an_old_coordinator_or_epoch_are_refused),
         T(test_trap_25_the_aborted_list_misses_none_and_ascends),
+        T(test_a_slice_is_bounded_by_the_index),
         T(test_a_snapshot_that_is_cut_or_changed_anywhere_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
