@@ -93,6 +93,25 @@ static void refuse_families(const struct config *config, struct config_problems 
     }
 }
 
+/* Without a listener that speaks TLS or SASL a JVM broker takes no notice of these either; but who
+ * set them may believe that something is protected. */
+static void warn_of_idle_security(const struct config *config, struct config_problems *problems)
+{
+    static const char *const of_authorizers[] = {"super.users", "allow.everyone.if.no.acl.found"};
+    const struct config_map *merged = &config->inside->merged;
+    for (int32_t i = 0; i < merged->count; i++) {
+        const char *name = merged->entries[i].name;
+        bool is_idle = strncmp(name, "ssl.", 4) == 0 || strncmp(name, "sasl.", 5) == 0;
+        for (size_t a = 0; a < ARRAY_SIZE(of_authorizers); a++)
+            is_idle |= strcmp(name, of_authorizers[a]) == 0;
+        if (is_idle && strcmp(name, "sasl.jaas.config") != 0)
+            config_problem_warn(problems, name,
+                                "%s protects nothing: this broker has no TLS, no SASL and no "
+                                "authorizer yet",
+                                name);
+    }
+}
+
 #define RACK_AWARE_SELECTOR "org.apache.kafka.common.replica.RackAwareReplicaSelector"
 #define LEADER_SELECTOR     "org.apache.kafka.common.replica.LeaderSelector"
 
@@ -123,4 +142,5 @@ void config_refuse(const struct config *config, struct config_problems *problems
     refuse_keys(config, problems);
     refuse_families(config, problems);
     refuse_classes(config, problems);
+    warn_of_idle_security(config, problems);
 }

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "broker/config/config_internal.h"
+#include "broker/config/metadata_version.h"
 
 static const char *given(const struct config *config, const char *name)
 {
@@ -92,6 +93,19 @@ static void check_replication(const struct config *config, struct config_problem
                              config->num_replica_fetchers);
 }
 
+#define PROTOCOL_LEAST "3.5-IV0" /* of clusters in which this broker has been proven */
+
+static void check_protocol_version(const struct config *config, struct config_problems *problems)
+{
+    const char *key = "inter.broker.protocol.version";
+    const char *version = config->inter_broker_protocol_version;
+    if (version && metadata_version_compare(version, metadata_version_find(PROTOCOL_LEAST)) < 0)
+        config_problem_warn(problems, key,
+                            "%s=%s: this broker is proven in clusters of 3.5 to 3.9, and writes "
+                            "message format 2 alone",
+                            key, given(config, key));
+}
+
 static void check_connections(const struct config *config, struct config_problems *problems)
 {
     if (config->max_connections_per_ip == 0 && config->max_connections_per_ip_overrides_count == 0)
@@ -161,5 +175,6 @@ void config_check_together(struct config *config, struct config_problems *proble
     check_cleaner(config, problems);
     check_replication(config, problems);
     check_connections(config, problems);
+    check_protocol_version(config, problems);
     check_zookeeper(config, problems);
 }

@@ -348,6 +348,49 @@ static void test_what_asks_for_security_is_refused_by_name(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
         assert_refused(texts[i][0], texts[i][1]);
     config_unref(parse("zookeeper.set.acl=false\nauthorizer.class.name="));
+
+    /* Each of the keys that there are, whatever it is set to. */
+    int32_t count;
+    const struct config_key *const *keys = config_keys_sorted(&count);
+    int tried = 0;
+    for (int32_t i = 0; i < count; i++) {
+        const char *name = keys[i]->name;
+        bool is_of_listener = strncmp(name, "ssl.", 4) == 0 || strncmp(name, "sasl.", 5) == 0;
+        if (strncmp(name, "zookeeper.ssl.", 14) != 0 && !is_of_listener)
+            continue;
+        const char *value = keys[i]->type == CONFIG_BOOL ? "true" : "1";
+        OWNED_MEM char *line =
+            mem_printf("%s%s=%s", is_of_listener ? "listener.name.a." : "", name, value);
+        assert_refused(line, name);
+        tried++;
+    }
+    assert_true(tried > 50);
+}
+
+static void assert_warned(const char *line, const char *part)
+{
+    char path[] = "/tmp/stoker-config-XXXXXX", *text = NULL;
+    size_t size;
+    int fd = mkstemp(path);
+    FILE *file = fdopen(fd, "w"), *out = open_memstream(&text, &size);
+    fprintf(file, LEAST "%s\n", line);
+    fclose(file);
+    assert_int_equal(config_check(path, NULL, 0, out), ERR_OK);
+    fclose(out);
+    unlink(path);
+    if (!strstr(text, "warning: ") || !strstr(text, part))
+        fail_msg("%s says %s", line, text);
+    free(text);
+}
+
+static void test_what_would_protect_nothing_is_told(void **state)
+{
+    (void)state;
+    assert_warned("ssl.client.auth=required", "ssl.client.auth protects nothing");
+    assert_warned("sasl.enabled.mechanisms=PLAIN", "sasl.enabled.mechanisms protects nothing");
+    assert_warned("super.users=User:a", "super.users protects nothing");
+    assert_warned("inter.broker.protocol.version=2.8",
+                  "inter.broker.protocol.version=2.8: this broker is proven in clusters of 3.5");
 }
 
 static void test_check_tells_everything_at_once(void **state)
@@ -715,6 +758,7 @@ int main(void)
         cmocka_unit_test(test_settings_that_do_not_fit_together_are_refused),
         cmocka_unit_test(test_listeners_are_parsed_and_checked),
         cmocka_unit_test(test_what_asks_for_security_is_refused_by_name),
+        cmocka_unit_test(test_what_would_protect_nothing_is_told),
         cmocka_unit_test(test_check_tells_everything_at_once),
         cmocka_unit_test(test_doubles_are_printed_as_java_prints_them),
         cmocka_unit_test(test_a_topic_takes_its_overrides_over_the_broker),
