@@ -407,8 +407,9 @@ const struct config_key keys_log[] = {
      AT_LEAST(0),
      .flags = KEY_HAS_FIELD | KEY_OURS,
      .doc =
-         "Bytes appended to a segment before the system is asked to begin writing them out, early "
-         "and steadily so that no append waits for a full page cache; it is asked once half as "
-         "much is unwritten as makes it begin by itself. 0 leaves it to the system."},
+         "Bytes appended to a segment before the system is asked to begin writing them out, so "
+         "that no append waits for a full page cache; it is asked once it has begun by itself and "
+         "what is unwritten still nears the point where it makes writers wait. 0 leaves it to the "
+         "system."},
 };
 const int32_t keys_log_count = ARRAY_SIZE(keys_log);

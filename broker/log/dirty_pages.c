@@ -46,10 +46,11 @@ static int64_t number_of(struct slice text, const char *name)
 bool dirty_pages_judge(struct slice vmstat)
 {
     int64_t dirty = number_of(vmstat, "nr_dirty"), going = number_of(vmstat, "nr_writeback");
-    int64_t threshold = number_of(vmstat, "nr_dirty_background_threshold");
-    if (dirty < 0 || going < 0 || threshold <= 0)
+    int64_t begins = number_of(vmstat, "nr_dirty_background_threshold");
+    int64_t ends = number_of(vmstat, "nr_dirty_threshold");
+    if (dirty < 0 || going < 0 || begins <= 0 || ends < begins)
         return true;
-    return dirty + going > threshold / 2;
+    return dirty + going > begins + (ends - begins) / 4;
 }
 
 /* --- the control group --- */
