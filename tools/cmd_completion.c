@@ -22,6 +22,7 @@ int cmd_completion(int argc, char **argv)
            "  else\n"
            "    case $before in\n"
            "      completion) choice=bash ;;\n"
+           "      brokers) choice='check-swap --help' ;;\n"
            "      --entity-type) choice='topics brokers broker-loggers' ;;\n"
            "      --offset) choice='earliest latest' ;;\n"
            "      --time) choice='latest earliest max-timestamp' ;;\n"
