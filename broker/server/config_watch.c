@@ -224,6 +224,8 @@ bool config_watch_fired(struct config_watch *watch, struct slice path)
 
 /* --- start-up --- */
 
+#define LOAD_TRIES 10 /* lost connections in a row; each one waited for the next connection */
+
 static void loaded_topic(void *context, const struct zk_result *results, int32_t count)
 {
     struct config_watch *watch = context;
@@ -286,13 +288,10 @@ static void wait_for(struct config_watch *watch, enum zk_op_kind kind, const cha
     zk_session_wait(watch->options.zk, &op, 1, done, watch);
 }
 
-enum err config_watch_new(const struct config_watch_options *options, struct config_watch **ret)
+static enum err load(struct config_watch *watch)
 {
-    struct config_watch *watch = mem_new(struct config_watch);
-    watch->options = *options;
-    watch->last_seen =
-        -1; /* changes that race with the loading are heard: reading twice does no harm */
-    OWNED_MEM char *own = mem_printf("/config/brokers/%d", options->broker_id);
+    OWNED_MEM char *own = mem_printf("/config/brokers/%d", watch->options.broker_id);
+    watch->load_error = ERR_OK;
     wait_for(watch, ZK_OP_GET, "/config/brokers/" ZNODE_CONFIG_DEFAULT, loaded_broker);
     if (!watch->load_error)
         wait_for(watch, ZK_OP_GET, own, loaded_broker);
@@ -300,8 +299,25 @@ enum err config_watch_new(const struct config_watch_options *options, struct con
         wait_for(watch, ZK_OP_CHILDREN, znode_path(ZNODE_CONFIG_TOPICS), loaded_topics);
     if (!watch->load_error) /* results come in order: once this has come, so have the topics' */
         wait_for(watch, ZK_OP_EXISTS, znode_path(ZNODE_CONFIG_TOPICS), nothing_more);
-    if (watch->load_error) {
-        enum err e = watch->load_error;
+    return watch->load_error;
+}
+
+/* Of a connection or a session. To read it all again does no harm. */
+static bool is_lost(enum err e)
+{
+    return e == ERR_ZK_UNAVAILABLE || e == ERR_SESSION_EXPIRED;
+}
+
+enum err config_watch_new(const struct config_watch_options *options, struct config_watch **ret)
+{
+    struct config_watch *watch = mem_new(struct config_watch);
+    watch->options = *options;
+    watch->last_seen =
+        -1; /* changes that race with the loading are heard: reading twice does no harm */
+    enum err e = ERR_ZK_UNAVAILABLE;
+    for (int32_t i = 0; i < LOAD_TRIES && is_lost(e); i++)
+        e = load(watch);
+    if (e) {
         config_watch_free(watch);
         return err_wrap(e, "read the settings in ZooKeeper");
     }
