@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import signal
+import time
 
 import harness
 import net
@@ -27,6 +28,7 @@ SETTINGS = {
     "replica.selector.class": "org.apache.kafka.common.replica.RackAwareReplicaSelector",
 }
 JVM_SETTINGS = {"zookeeper.session.timeout.ms": 6000, "replica.lag.time.max.ms": 5000}  # a JVM that starts is silent for seconds
+YOUNG_SECONDS = 10                                   # a process may not have come to its handlers of signals
 SHUTDOWN_SECONDS = 120 if JVM_BROKERS else 60
 
 
@@ -39,11 +41,11 @@ class Host:
         self.net, self.name, self.folder = network, name, pathlib.Path(folder) / name
         self.address = network.address(name)
         self.folder.mkdir()
-        self.process, self.is_meant_to_run, self.is_frozen = None, False, False
+        self.process, self.is_meant_to_run, self.is_frozen, self.is_young = None, False, False, False
 
     def start(self):
         self.process = harness.Process(self.net.within(self.name) + self.command(), self.folder / "process.log", env=self.environment())
-        self.is_meant_to_run = True
+        self.is_meant_to_run, self.started = True, time.monotonic()
 
     def environment(self):
         return {}
@@ -62,12 +64,14 @@ class Host:
 
     def terminate(self):
         self.is_meant_to_run = False
+        self.is_young = time.monotonic() - self.started < YOUNG_SECONDS
         self.process.signal(signal.SIGTERM)
 
     def ended_well(self, seconds):
         status = self.process.wait(seconds)
         self.process.end()
-        assert status in ((0, 143) if self.is_jvm else (0,)), "%s stopped with status %s:\n%s" % (self.name, status, self.process.tail())
+        well = (0, 143) if self.is_jvm else (0,)
+        assert status in well or self.is_young and status == -signal.SIGTERM, "%s stopped with status %s:\n%s" % (self.name, status, self.process.tail())
 
     def check(self):
         if self.is_meant_to_run and not self.process.is_running():
