@@ -67,15 +67,16 @@ enum standing_others standing_others(const struct context *context,
     return best;
 }
 
-bool standing_leader_is_doubtful(const struct context *context, const struct partition *partition)
+bool standing_is_doubtful(const struct context *context, const struct partition *partition,
+                          int32_t id)
 {
     const struct leadership *state = &partition->leadership;
-    if (!partition->has_leadership || !standing_has_lost(context, state, state->leader) ||
+    if (!partition->has_leadership || !standing_has_lost(context, state, id) ||
         partition_is_given_up(partition))
         return false;
     for (int32_t i = 0; i < state->isr.count; i++) {
         if (standing_is_whole(context, partition, state->isr.ids[i]))
             return true;
     }
-    return state->isr.count == 1 && partition->replicas.count > 1;
+    return state->isr.count == 1 && state->leader == id && partition->replicas.count > 1;
 }

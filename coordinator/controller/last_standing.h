@@ -36,7 +36,9 @@ enum standing_others standing_others(const struct context *context,
                                      const struct partition *partition,
                                      const struct znode_complete *note, int32_t *ret_id);
 
-/* For a controller that has just loaded the cluster: the leader was stopped uncleanly and came back
- * while nobody looked. It must not go on where another member of the ISR, or possibly one that a
- * note knows, is better. */
-bool standing_leader_is_doubtful(const struct context *context, const struct partition *partition);
+/* For a controller that has just loaded the cluster: a member of the ISR was stopped uncleanly and
+ * came back while nobody looked. It must not stay where another member, or possibly one that a note
+ * knows (the leader alone is in the ISR), is better: as a leader it may lack what is committed, and
+ * as a follower it would count as one that has everything once the leader is lost. */
+bool standing_is_doubtful(const struct context *context, const struct partition *partition,
+                          int32_t id);

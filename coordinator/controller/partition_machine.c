@@ -430,6 +430,15 @@ enum err partitions_elect_waiting(struct controller *controller, bool *ret_elect
     return ERR_OK;
 }
 
+static void find_doubtful(struct context *context, struct partition *partition,
+                          struct replica_list *ret)
+{
+    const struct ids *isr = &partition->leadership.isr;
+    for (int32_t i = 0; i < isr->count; i++)
+        if (standing_is_doubtful(context, partition, isr->ids[i]))
+            replica_list_add(ret, partition, context_find_broker(context, isr->ids[i]));
+}
+
 enum err partition_machine_start(struct controller *controller)
 {
     REPLICA_LIST doubtful = {0};
@@ -443,10 +452,9 @@ enum err partition_machine_start(struct controller *controller)
             if (!partition->has_leadership)
                 continue;
             int32_t leader = partition->leadership.leader;
-            bool is_doubtful = standing_leader_is_doubtful(context, partition);
-            if (is_doubtful)
-                replica_list_add(&doubtful, partition, context_find_broker(context, leader));
-            bool led = partition_replica_is_online(context, partition, leader) && !is_doubtful;
+            bool led = partition_replica_is_online(context, partition, leader) &&
+                       !standing_is_doubtful(context, partition, leader);
+            find_doubtful(context, partition, &doubtful);
             partition_move(context, partition, led ? PARTITION_ONLINE : PARTITION_OFFLINE);
         }
     }

@@ -250,13 +250,31 @@ static void test_a_leader_that_crashed_and_came_back_unseen_is_doubtful(void **s
     struct leadership *now = &scene.partition->leadership;
     now->leader = 1;
     broker(&scene, 1, CRASHED, CRASHED);
-    assert_true(standing_leader_is_doubtful(&scene.context, scene.partition));
+    assert_true(standing_is_doubtful(&scene.context, scene.partition, 1));
     ids_add(&now->isr, 2);
-    assert_false(standing_leader_is_doubtful(&scene.context, scene.partition)); /* 2 is away */
+    assert_false(standing_is_doubtful(&scene.context, scene.partition, 1)); /* 2 is away */
     broker(&scene, 2, CRASHED, BEFORE);
-    assert_true(standing_leader_is_doubtful(&scene.context, scene.partition));
+    assert_true(standing_is_doubtful(&scene.context, scene.partition, 1));
     leadership_stands(now, 9, CRASHED + 1); /* chosen since */
-    assert_false(standing_leader_is_doubtful(&scene.context, scene.partition));
+    assert_false(standing_is_doubtful(&scene.context, scene.partition, 1));
+    scene_done(&scene);
+}
+
+/* Else it counts as one that has everything, long after it has fetched it again: the two would look
+ * alike once the leader crashes as well. */
+static void test_a_follower_that_crashed_and_came_back_unseen_is_doubtful(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_init(&scene);
+    scene.partition->leadership.leader = 1;
+    ids_add(&scene.partition->leadership.isr, 2);
+    broker(&scene, 1, BEFORE, BEFORE);
+    broker(&scene, 2, CRASHED, CRASHED);
+    assert_true(standing_is_doubtful(&scene.context, scene.partition, 2));
+    assert_false(standing_is_doubtful(&scene.context, scene.partition, 1));
+    broker(&scene, 1, CRASHED, CRASHED); /* nobody is better */
+    assert_false(standing_is_doubtful(&scene.context, scene.partition, 2));
     scene_done(&scene);
 }
 
@@ -296,6 +314,7 @@ int main(void)
             test_a_noted_replica_on_a_failed_directory_or_out_of_the_assignment_is_none),
         cmocka_unit_test(test_a_whole_member_leads_and_a_damaged_one_leaves_the_isr),
         cmocka_unit_test(test_a_leader_that_crashed_and_came_back_unseen_is_doubtful),
+        cmocka_unit_test(test_a_follower_that_crashed_and_came_back_unseen_is_doubtful),
         cmocka_unit_test(test_a_state_without_a_leader_remembers_the_one_that_had_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
