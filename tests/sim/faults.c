@@ -12,14 +12,16 @@
 #define TARGET_MAX  3
 #define GROWN_MAX   8
 #define PASS_MAX_MS 2000
+#define WHOLE_MS    60000
+#define CALM_ONE_IN 8
 
 static const char *const names[TOPICS] = {"orders", "payments", "a.b", "clicks"};
 
 struct faults {
     struct cluster *cluster;
     bool has_power_cuts;
-    /* A power cut, and not all is whole again since: nobody else may go down meanwhile. */
-    bool is_cut_open;
+    bool is_broken; /* a broker went away, and all was not whole since */
+    bool is_cut;    /* by a power cut */
     int16_t answers[ANSWERS];
     struct world_answer asked[ANSWERS];
     int32_t answer_count;
@@ -30,6 +32,7 @@ struct faults *faults_new(struct cluster *cluster, bool has_power_cuts)
     struct faults *faults = mem_new(struct faults);
     faults->cluster = cluster;
     faults->has_power_cuts = has_power_cuts;
+    faults->is_broken = true; /* until all have begun */
     cluster->has_losses = cluster->world->loses_answers = true;
     if (has_power_cuts)
         cluster->min_isr = 2; /* with less, nothing is promised beyond a power cut */
@@ -107,29 +110,36 @@ static void bring_back(struct faults *faults)
     }
 }
 
-static bool all_are_up(const struct world *world)
-{
-    for (int32_t i = 0; i < world->broker_count; i++)
-        if (!world->brokers[i].up)
-            return false;
-    return true;
-}
-
-/* One broker at a time. Others may be paused, or out of the ISR, but none may be down. */
-static void cut_power(struct faults *faults, int32_t id)
+/* All is whole, and nothing is under way that says otherwise: a controller may not have heard yet
+ * of a session that ended. */
+static bool becomes_calm(struct faults *faults)
 {
     struct cluster *cluster = faults->cluster;
-    if (!faults->has_power_cuts || faults->is_cut_open || !all_are_up(cluster->world))
-        return;
-    faults->is_cut_open = true;
-    cluster_cut_power(cluster, id);
+    bring_back(faults);
+    if (cluster_run_until(cluster, cluster_is_whole, WHOLE_MS))
+        faults->is_broken = faults->is_cut = false;
+    return !faults->is_broken;
 }
 
-static bool may_stop(struct faults *faults)
+/* The promise is about one fault at a time: as long as a broker was away, or only believed to be,
+ * since all was whole, no power is cut; and after a cut nobody goes away until all is whole again.
+ * Others may be stopped for a while, out of the ISR, cut off from ZooKeeper; controllers change. */
+static void cut_power(struct faults *faults, int32_t id)
 {
-    if (faults->is_cut_open && cluster_is_whole(faults->cluster))
-        faults->is_cut_open = false;
-    return !faults->is_cut_open;
+    if (!faults->has_power_cuts || (faults->is_broken && !becomes_calm(faults)))
+        return;
+    faults->is_broken = faults->is_cut = true;
+    cluster_cut_power(faults->cluster, id);
+}
+
+/* A broker goes away by another fault. */
+static bool may_break(struct faults *faults)
+{
+    if (faults->is_cut &&
+        (world_random(faults->cluster->world, CALM_ONE_IN) || !becomes_calm(faults)))
+        return false;
+    faults->is_broken = true;
+    return true;
 }
 
 /* ---- Chance ---- */
@@ -140,7 +150,7 @@ static void strike_broker(struct faults *faults, int32_t id)
     struct world_broker *broker = &world->brokers[id];
     switch (world_random(world, 9)) {
     case 0:
-        if (broker->up && may_stop(faults))
+        if (broker->up && may_break(faults))
             world_crash(world, id);
         break;
     case 1:
@@ -150,7 +160,8 @@ static void strike_broker(struct faults *faults, int32_t id)
             world_start(world, id);
         break;
     case 4:
-        world_expire(world, id);
+        if (may_break(faults))
+            world_expire(world, id);
         break;
     case 5:
         world_disconnect(world, id, (int32_t)world_random(world, (uint32_t)world->broker_count));
@@ -166,7 +177,7 @@ static void strike_broker(struct faults *faults, int32_t id)
     case 8:
         if (world_random(world, 2))
             cut_power(faults, id);
-        else if (broker->up && broker->accepting && !broker->paused && may_stop(faults))
+        else if (broker->up && broker->accepting && !broker->paused && may_break(faults))
             shut_down(faults, id);
         break;
     }
