@@ -65,6 +65,17 @@ static void splice_back(struct list_node *to, struct list_node *from)
     list_init(from);
 }
 
+void mailbox_post_all(struct mailbox *mailbox, struct list_node *messages)
+{
+    if (list_is_empty(messages))
+        return;
+    pthread_mutex_lock(&mailbox->mutex);
+    if (list_is_empty(&mailbox->messages))
+        eventfd_write(mailbox->fd, 1);
+    splice_back(&mailbox->messages, messages);
+    pthread_mutex_unlock(&mailbox->mutex);
+}
+
 void mailbox_receive(struct mailbox *mailbox, struct list_node *ret_messages)
 {
     pthread_mutex_lock(&mailbox->mutex);

@@ -17,6 +17,9 @@ int mailbox_fd(const struct mailbox *mailbox);
 /* Threads: any. Takes the message until it is received. */
 void mailbox_post(struct mailbox *mailbox, struct list_node *message);
 
+/* The same for all of a list, in their order; leaves it empty. */
+void mailbox_post_all(struct mailbox *mailbox, struct list_node *messages);
+
 /* Move all waiting messages to the end of `ret_messages` (an initialised list) in the order they
  * were posted, and clear the descriptor. Thread: the taker. */
 void mailbox_receive(struct mailbox *mailbox, struct list_node *ret_messages);

@@ -3,8 +3,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "broker/base/clock.h"
 #include "broker/base/trace.h"
 #include "coordinator/zk/zk_session_internal.h"
+
+#define SPEAKS_EVERY_MS 10000 /* warnings of the library, while it repeats itself */
 
 #define CREATED_PATH_SIZE (ZK_PATH_MAX + 16) /* with the sequence number and NUL */
 
@@ -93,7 +96,7 @@ static void answer_end(struct zk_request *request)
     struct zk_session *session = request->view->session;
     if (list_is_linked(&request->node)) {
         request->ready = true;
-        zk_session_settle(session);
+        session->ready_count++;
         zk_session_pump(session);
     } else { /* abandoned: it was answered when the session ended */
         zk_request_free(request);
@@ -121,11 +124,15 @@ static void data_done(int rc, const char *value, int size, const struct Stat *st
                       const void *context)
 {
     struct zk_request *request = (void *)context;
+    struct slice data = SLICE_NULL;
+    if (rc == ZOK && value && size >= 0) /* before the lock, which those who submit want */
+        data = copy(value, (size_t)size);
     struct zk_result *result = answer_begin(request, rc);
     if (result && rc == ZOK) {
-        if (value && size >= 0)
-            result->data = copy(value, (size_t)size);
+        result->data = data;
         result->stat = stat_of(stat);
+    } else {
+        free((void *)data.data);
     }
     answer_end(request);
 }
@@ -213,6 +220,7 @@ static void watch_fired(zhandle_t *zh, int type, int state, const char *path, vo
         return;
     pthread_mutex_lock(&handle->session->mutex);
     if (!handle->dead && list_is_linked(&view->node)) {
+        zk_session_settle(view->session); /* answers that came before it are heard before it */
         struct zk_message *message = zk_message_new(view, ZK_MESSAGE_WATCH);
         message->event = event;
         message->path = (char *)relative_path(view->session, path).data;
@@ -249,14 +257,36 @@ static void session_event(zhandle_t *zh, int type, int state, const char *path, 
     pthread_mutex_unlock(&session->mutex);
 }
 
+/* The library tries again six times a second while no server is reached, and says so each time. */
+static _Atomic int64_t quiet_until_ms;
+static _Atomic int32_t unsaid_count;
+
+void zk_library_speak(void)
+{
+    atomic_store(&quiet_until_ms, 0);
+}
+
+static bool may_speak(void)
+{
+    int64_t now_ms = clock_mono_ms(&clock_system);
+    if (now_ms < atomic_load(&quiet_until_ms)) {
+        atomic_fetch_add(&unsaid_count, 1);
+        return false;
+    }
+    atomic_store(&quiet_until_ms, now_ms + SPEAKS_EVERY_MS);
+    return true;
+}
+
 /* "date:pid(0x…):ZOO_WARN@function@line: text" */
 static void library_log(const char *line)
 {
     const char *level = strstr(line, "ZOO_");
     const char *text = level ? strstr(level, ": ") : NULL;
     text = text ? text + 2 : line;
-    if (level && (strncmp(level, "ZOO_ERROR", 9) == 0 || strncmp(level, "ZOO_WARN", 8) == 0))
-        trace_warn("libzookeeper: %s", text);
+    bool is_warning =
+        level && (strncmp(level, "ZOO_ERROR", 9) == 0 || strncmp(level, "ZOO_WARN", 8) == 0);
+    if (is_warning && may_speak())
+        trace_warn("libzookeeper: %s unsaid=%" PRId32, text, atomic_exchange(&unsaid_count, 0));
     else
         trace_debug("libzookeeper: %s", text);
 }

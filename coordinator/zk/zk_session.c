@@ -10,33 +10,88 @@
 #include "broker/base/trace.h"
 #include "coordinator/zk/zk_session_internal.h"
 
+#define POSTED_AT_ONCE 32
+
 /* ---- The queue ---- */
 
+/* Messages that follow each other to one mailbox are posted at once. */
+struct postbag {
+    struct mailbox *to;
+    struct list_node messages;
+};
+
+static void postbag_empty(struct postbag *bag)
+{
+    if (bag->to)
+        mailbox_post_all(bag->to, &bag->messages);
+    bag->to = NULL;
+}
+
+static void postbag_add(struct postbag *bag, struct zk_message *message)
+{
+    if (bag->to != message->view->mailbox)
+        postbag_empty(bag);
+    bag->to = message->view->mailbox;
+    list_push_back(&bag->messages, &message->node);
+}
+
+static int32_t unanswered(const struct zk_session *session)
+{
+    return session->in_flight_count - session->ready_count;
+}
+
+/* A few answers wait for the next ones where many are on their way: waking an owner costs more than
+ * what it does with one. The server answers in order, so that those are not long in coming. */
+static bool waits_for_more(const struct zk_session *session)
+{
+    return session->ready_count < POSTED_AT_ONCE && unanswered(session) >= POSTED_AT_ONCE;
+}
+
 /* Results leave in the order of submission: one that failed by itself waits for those before it. */
+static void settle(struct zk_session *session)
+{
+    if (!waits_for_more(session))
+        zk_session_settle(session);
+}
+
 void zk_session_settle(struct zk_session *session)
 {
+    struct postbag bag = {0};
+    list_init(&bag.messages);
     while (!list_is_empty(&session->in_flight)) {
         struct zk_request *request = list_entry(session->in_flight.next, struct zk_request, node);
         if (!request->ready)
-            return;
+            break;
         list_remove(&request->node);
         session->in_flight_count--;
+        session->ready_count--;
         struct zk_message *message = TAKE(request->message);
         if (message)
-            mailbox_post(message->view->mailbox, &message->node);
+            postbag_add(&bag, message);
         zk_request_free(request);
     }
+    postbag_empty(&bag);
+}
+
+/* The window is filled up when it is half empty: then many operations leave in a row, while the
+ * library's thread is awake. */
+static bool is_full(const struct zk_session *session)
+{
+    return unanswered(session) >= session->max_in_flight ||
+           (session->is_window_full && unanswered(session) > session->max_in_flight / 2);
 }
 
 void zk_session_pump(struct zk_session *session)
 {
     while (session->state == ZK_CONNECTED && session->handle && session->handle->zh &&
-           session->in_flight_count < session->max_in_flight && !list_is_empty(&session->queued)) {
+           !list_is_empty(&session->queued) && !is_full(session)) {
         struct zk_request *request = list_entry(session->queued.next, struct zk_request, node);
         list_remove(&request->node);
         list_push_back(&session->in_flight, &request->node);
         session->in_flight_count++;
         request->handle = session->handle;
+        session->is_window_full = unanswered(session) >= session->max_in_flight;
+        session->ready_count += request->ready;
         if (request->ready) /* refused before it was queued */
             continue;
         enum err e = ERR_OK;
@@ -49,9 +104,10 @@ void zk_session_pump(struct zk_session *session)
         if (e) {
             zk_message_fail(request->message, e);
             request->ready = true;
+            session->ready_count++;
         }
     }
-    zk_session_settle(session);
+    settle(session);
 }
 
 /* Answer everything outstanding with `error`. Requests on the wire stay allocated until the
@@ -62,6 +118,7 @@ void zk_session_abandon(struct zk_session *session, enum err error)
         struct zk_request *request = list_entry(session->in_flight.next, struct zk_request, node);
         list_remove(&request->node);
         session->in_flight_count--;
+        session->ready_count -= request->ready;
         struct zk_message *message = TAKE(request->message);
         if (message) {
             if (!request->ready)
@@ -86,6 +143,7 @@ void zk_session_abandon(struct zk_session *session, enum err error)
 
 static void tell_views(struct zk_session *session)
 {
+    zk_session_settle(session); /* what was answered before is heard before */
     list_for_each (&session->views, node) {
         struct zk_view *view = list_entry(node, struct zk_view, node);
         struct zk_message *message = zk_message_new(view, ZK_MESSAGE_STATE);
@@ -107,6 +165,7 @@ void zk_session_move(struct zk_session *session, enum zk_state state)
     session->state = state;
     switch (state) {
     case ZK_CONNECTED:
+        zk_library_speak();
         trace_info("zookeeper connected session=0x%" PRIx64 " timeout_ms=%" PRId32,
                    (uint64_t)session->session_id, session->agreed_timeout_ms);
         break;

@@ -44,9 +44,10 @@ struct zk_session {
     int32_t agreed_timeout_ms;
     bool stopping;
     struct list_node views;
-    struct list_node queued;    /* struct zk_request, not yet on the wire */
-    struct list_node in_flight; /* in the order they were sent */
-    int32_t in_flight_count;
+    struct list_node queued;              /* struct zk_request, not yet on the wire */
+    struct list_node in_flight;           /* in the order they were sent */
+    int32_t in_flight_count, ready_count; /* ready: of those in flight, but not posted yet */
+    bool is_window_full;                  /* it has been, and is not half empty yet */
 
     pthread_t thread;
 };
@@ -118,3 +119,5 @@ void zk_session_abandon(struct zk_session *session, enum err error);
 /* zk_library.c. False: the handle is unusable; nothing was sent. With the mutex held. */
 bool zk_library_send(struct zk_request *request, enum err *ret_error);
 zhandle_t *zk_library_open(struct zk_handle *handle);
+/* What the library says is traced again: it repeats itself while no server is reached. */
+void zk_library_speak(void);
