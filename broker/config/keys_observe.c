@@ -20,6 +20,7 @@ const struct config_key keys_observe[] = {
      .type = CONFIG_LIST,
      .fallback = "",
      .update = UPDATE_LIVE,
+     .flags = KEY_STORED,
      .doc = "Java classes that the JVM broker tells its metrics. Stoker cannot run them; a value "
             "is noted and has no effect."},
     {.name = "metrics.recording.level",

@@ -48,6 +48,7 @@ const struct config_key keys_remote[] = {
      .fallback = "1073741824",
      AT_LEAST(1),
      .update = UPDATE_LIVE,
+     .flags = KEY_STORED,
      .doc = "Disk space for a local cache of the indexes of remote segments."},
     {.name = "remote.log.manager.thread.pool.size",
      .type = CONFIG_INT32,
@@ -101,6 +102,7 @@ const struct config_key keys_remote[] = {
      .fallback = "-2",
      AT_LEAST(-2),
      .update = UPDATE_LIVE,
+     .flags = KEY_STORED,
      .doc = "How long segments stay on local disks once they are in remote storage; -2 means as "
             "long as log.retention.ms."},
     {.name = "log.local.retention.bytes",
@@ -108,6 +110,7 @@ const struct config_key keys_remote[] = {
      .fallback = "-2",
      AT_LEAST(-2),
      .update = UPDATE_LIVE,
+     .flags = KEY_STORED,
      .doc = "How many bytes of a partition stay on local disks once they are in remote storage; -2 "
             "means log.retention.bytes."},
     {.name = "remote.log.manager.copy.max.bytes.per.second",
@@ -115,6 +118,7 @@ const struct config_key keys_remote[] = {
      .fallback = "9223372036854775807",
      AT_LEAST(1),
      .update = UPDATE_LIVE,
+     .flags = KEY_STORED,
      .doc = "Upper rate of copying to remote storage."},
     {.name = "remote.log.manager.copy.quota.window.num",
      .type = CONFIG_INT32,
@@ -131,6 +135,7 @@ const struct config_key keys_remote[] = {
      .fallback = "9223372036854775807",
      AT_LEAST(1),
      .update = UPDATE_LIVE,
+     .flags = KEY_STORED,
      .doc = "Upper rate of reading from remote storage."},
     {.name = "remote.log.manager.fetch.quota.window.num",
      .type = CONFIG_INT32,
@@ -147,6 +152,7 @@ const struct config_key keys_remote[] = {
      .fallback = "500",
      AT_LEAST(1),
      .update = UPDATE_LIVE,
+     .flags = KEY_STORED,
      .doc = "How long a fetch waits for remote storage before it is answered with what there is."},
 };
 const int32_t keys_remote_count = ARRAY_SIZE(keys_remote);

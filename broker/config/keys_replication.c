@@ -122,7 +122,7 @@ const struct config_key keys_replication[] = {
      FIELD(num_replica_fetchers),
      .fallback = "1",
      .update = UPDATE_LIVE,
-     .flags = KEY_HAS_FIELD,
+     .flags = KEY_HAS_FIELD | KEY_NEXT_START,
      .doc =
          "Connections, each with its share of partitions, by which a broker follows one leader."},
     {.name = "replica.high.watermark.checkpoint.interval.ms",
@@ -199,7 +199,7 @@ const struct config_key keys_replication[] = {
      .fallback = "9223372036854775807",
      AT_LEAST(0),
      .update = UPDATE_LIVE,
-     .flags = KEY_HAS_FIELD | KEY_DYNAMIC_ONLY,
+     .flags = KEY_HAS_FIELD | KEY_DYNAMIC_ONLY | KEY_STORED,
      .doc = "Bytes a second that this broker, as a leader, sends to throttled followers."},
     {.name = "follower.replication.throttled.rate",
      .type = CONFIG_INT64,
@@ -207,7 +207,7 @@ const struct config_key keys_replication[] = {
      .fallback = "9223372036854775807",
      AT_LEAST(0),
      .update = UPDATE_LIVE,
-     .flags = KEY_HAS_FIELD | KEY_DYNAMIC_ONLY,
+     .flags = KEY_HAS_FIELD | KEY_DYNAMIC_ONLY | KEY_STORED,
      .doc = "Bytes a second that this broker, as a follower, copies of throttled replicas."},
     {.name = "replica.alter.log.dirs.io.max.bytes.per.second",
      .type = CONFIG_INT64,
@@ -215,7 +215,7 @@ const struct config_key keys_replication[] = {
      .fallback = "9223372036854775807",
      AT_LEAST(0),
      .update = UPDATE_LIVE,
-     .flags = KEY_HAS_FIELD | KEY_DYNAMIC_ONLY,
+     .flags = KEY_HAS_FIELD | KEY_DYNAMIC_ONLY | KEY_STORED,
      .doc = "Bytes a second at which this broker moves replicas between its log directories."},
 };
 const int32_t keys_replication_count = ARRAY_SIZE(keys_replication);

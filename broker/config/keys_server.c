@@ -30,7 +30,7 @@ const struct config_key keys_server[] = {
      .fallback = "8",
      AT_LEAST(1),
      .update = UPDATE_LIVE,
-     .flags = KEY_HAS_FIELD,
+     .flags = KEY_HAS_FIELD | KEY_STORED,
      .doc = "Threads of the JVM broker that handle requests. Stoker answers most requests on its "
             "network threads; the value is checked and shown."},
     {.name = "background.threads",
@@ -39,7 +39,7 @@ const struct config_key keys_server[] = {
      .fallback = "10",
      AT_LEAST(1),
      .update = UPDATE_LIVE,
-     .flags = KEY_HAS_FIELD,
+     .flags = KEY_HAS_FIELD | KEY_STORED,
      .doc = "Threads that flush, delete, open and recover logs and do cold reads."},
     {.name = "request.timeout.ms",
      .type = CONFIG_INT32,

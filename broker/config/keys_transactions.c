@@ -42,7 +42,7 @@ const struct config_key keys_transactions[] = {
      FIELD(transaction_partition_verification_enable),
      .fallback = "true",
      .update = UPDATE_LIVE,
-     .flags = KEY_HAS_FIELD,
+     .flags = KEY_HAS_FIELD | KEY_STORED,
      .doc = "Whether a partition asks the transaction coordinator that a transaction is going on "
             "before its first write."},
     {.name = "transactional.id.expiration.ms",
