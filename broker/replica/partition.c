@@ -325,7 +325,10 @@ enum err partition_lead(struct partition *partition, const struct partition_assi
     if (assignment->partition_epoch < partition->partition_epoch)
         return ERR_OK; /* an older state of the znode than we have acted on */
     bool is_new_epoch = assignment->leader_epoch > partition->leader_epoch;
-    bool was_leader = partition->role == ROLE_LEADER;
+    /* Where epochs are missing, somebody else may have led meanwhile, and our followers may have cut
+     * what we saw them have. */
+    bool was_leader = partition->role == ROLE_LEADER &&
+                      assignment->leader_epoch <= partition->leader_epoch + 1;
     if (is_new_epoch) { /* first, as it may fail, and then nothing has changed */
         enum err e = log_assign_epoch(log, assignment->leader_epoch, log_end_offset(log));
         if (e)

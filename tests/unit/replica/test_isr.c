@@ -572,6 +572,24 @@ static void test_a_member_of_the_isr_that_is_no_replica_holds_the_watermark(void
     assert_int_equal(partition_high_watermark(w->p), 5);
 }
 
+/* Epoch 2 was another's, of which this broker has not heard: 2 and 3 may have cut what they had. */
+static void test_what_followers_had_counts_no_more_once_an_epoch_was_missed(void **state)
+{
+    struct isr_world *w = *state;
+    struct partition *p = lead(w, 1, 3);
+    append_to(p, 5);
+    be_at(p, 2, 5);
+    be_at(p, 3, 4);
+    assert_int_equal(partition_high_watermark(p), 4);
+    lead(w, 3, 2); /* 3 has left the ISR */
+    assert_int_equal(partition_high_watermark(p), 4);
+    be_at(p, 2, 4);
+    append_to(p, 1);
+    assert_int_equal(partition_high_watermark(p), 4);
+    be_at(p, 2, 6);
+    assert_int_equal(partition_high_watermark(p), 6);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -591,6 +609,7 @@ int main(void)
         TEST(test_those_in_sync_have_their_time_from_the_election_on),
         TEST(test_what_was_sent_to_a_follower_is_not_what_it_has),
         TEST(test_a_member_of_the_isr_that_is_no_replica_holds_the_watermark),
+        TEST(test_what_followers_had_counts_no_more_once_an_epoch_was_missed),
         TEST(test_below_min_isr_nothing_is_committed_until_enough_are_back),
         TEST(test_a_caught_up_replica_holds_the_watermark_only_while_it_is_alive),
         TEST(test_the_look_for_laggards_sets_the_watermark_free_too),
