@@ -11,7 +11,7 @@
 
 #define LOOK_EVERY_MS    200
 #define VMSTAT_MAX_BYTES 16384
-#define CGROUP_ROOT      "/sys/fs/cgroup"
+#define LIMIT_MAX_BYTES  (INT64_MAX / 2) /* of a control group: more is none */
 
 static size_t read_file(const char *path, char *ret_text, size_t size)
 {
@@ -58,33 +58,63 @@ bool dirty_pages_judge(struct slice vmstat)
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool is_limited;
 
-/* A limit counts on the way up to the root, too. */
-static bool has_limit(char *path)
+/* "max", or in version 1 as many pages as a number can count, is no limit. */
+static bool is_limit(char *text)
+{
+    int64_t bytes;
+    text[strcspn(text, "\n")] = 0;
+    if (strcmp(text, "max") == 0)
+        return false;
+    return !slice_to_int64(slice_str(text), &bytes) || bytes < LIMIT_MAX_BYTES;
+}
+
+/* A limit counts on the way up to the root, too; the root that is mounted in a container is its
+ * own group. ret_found: whether there was anything to read. */
+static bool has_limit(const char *root, const char *name, char *path, bool *ret_found)
 {
     char file[PATH_MAX], text[64];
     for (;;) {
-        snprintf(file, sizeof file, "%s%s/memory.max", CGROUP_ROOT, path);
-        if (read_file(file, text, sizeof text) && strncmp(text, "max", 3) != 0)
-            return true;
+        snprintf(file, sizeof file, "%s%s/%s", root, path, name);
+        if (read_file(file, text, sizeof text)) {
+            *ret_found = true;
+            if (is_limit(text))
+                return true;
+        }
         char *slash = strrchr(path, '/');
-        if (!slash || slash == path)
+        if (!slash)
             return false;
         *slash = 0;
     }
 }
 
-/* "0::/path" is version 2; a memory controller of version 1 is taken for a limit. */
+/* The path behind `key` at the end of its line. False: there is none. */
+static bool group_path(const char *groups, const char *key, char *ret_path, size_t size)
+{
+    const char *at = strstr(groups, key);
+    if (!at)
+        return false;
+    at += strlen(key);
+    snprintf(ret_path, size, "%.*s", (int)strcspn(at, "\n"), at);
+    return true;
+}
+
+bool dirty_pages_group_is_limited(const char *groups, const char *root)
+{
+    char path[PATH_MAX], of_memory[PATH_MAX];
+    bool is_found = false;
+    if (group_path(groups, ":memory:", path, sizeof path)) {
+        snprintf(of_memory, sizeof of_memory, "%s/memory", root);
+        return has_limit(of_memory, "memory.limit_in_bytes", path, &is_found) || !is_found;
+    }
+    return group_path(groups, "0::", path, sizeof path) &&
+           has_limit(root, "memory.max", path, &is_found);
+}
+
 static void look_at_group(void)
 {
-    char text[4096];
-    read_file("/proc/self/cgroup", text, sizeof text);
-    is_limited = strstr(text, ":memory:") && !strstr(text, ":memory:/\n");
-    char *path = strstr(text, "0::/");
-    if (is_limited || !path)
-        return;
-    path += 3;
-    path[strcspn(path, "\n")] = 0;
-    is_limited = has_limit(path);
+    char groups[4096];
+    read_file("/proc/self/cgroup", groups, sizeof groups);
+    is_limited = dirty_pages_group_is_limited(groups, "/sys/fs/cgroup");
 }
 
 bool dirty_pages_are_many(int64_t now_mono_ms)

@@ -20,3 +20,8 @@ bool dirty_pages_are_many(int64_t now_mono_ms);
 /* What /proc/vmstat says: the sum of dirty pages and those on their way is more than half of the
  * way from where the kernel begins to where it makes writers wait. */
 bool dirty_pages_judge(struct slice vmstat);
+
+/* Whether a control group limits this process's memory. groups: what /proc/self/cgroup says;
+ * "N:memory:/path" is version 1, "0::/path" version 2. root: where groups are mounted. A group of
+ * version 1 of which nothing can be read counts as limited. */
+bool dirty_pages_group_is_limited(const char *groups, const char *root);
