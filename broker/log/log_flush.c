@@ -263,7 +263,7 @@ enum err log_close(struct log *log)
     log->is_closed = true;
     lock_release(&log->lock);
     if (!e)
-        e = log_write_small_files(log);
+        e = log_prepare_small_files(log);
     return log_failed(log, err_wrap(e, "close %s-%" PRId32, log->topic, log->partition));
 }
 
@@ -271,6 +271,7 @@ bool log_is_stable(struct log *log)
 {
     LOCK_SCOPE(&log->lock);
     return log_recovery_point(log) >= log_end_offset(log) && !atomic_load(&log->names_unsynced) &&
+           !atomic_load(&log->small_files_unwritten) && !atomic_load(&log->epochs_prepared) &&
            !atomic_load(&log->snapshot_unsynced) && !atomic_load(&log_active(log)->is_end_unsynced);
 }
 
@@ -283,6 +284,8 @@ enum err log_close_sync(struct log *log)
 void log_close_synced(struct log *log)
 {
     LOCK_SCOPE(&log->lock);
+    if (atomic_load(&log->small_files_unwritten))
+        return; /* the recovery point does not pass without them */
     atomic_store(&log->names_unsynced, false);
     atomic_store(&log->dir_unsynced, false);
     atomic_store(&log->snapshot_unsynced, false);

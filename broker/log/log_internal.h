@@ -155,6 +155,7 @@ struct log {
     _Atomic bool is_offline; /* failed or damaged: nothing but errors */
     _Atomic bool is_writeback_queued, is_flush_queued, is_sync_queued;
     _Atomic bool small_files_unwritten; /* one of them, perhaps */
+    _Atomic bool epochs_prepared;       /* written beside their file; small_files_mutex */
     _Atomic bool names_unsynced;    /* directory entries or small files not on stable storage yet */
     _Atomic bool dir_unsynced;      /* the directory's own entry, likewise */
     _Atomic bool dir_unmade;        /* there was no room for it: see log_make_dir() */
@@ -192,6 +193,10 @@ void log_epochs_changed(struct log *log);
 MUST_USE enum err log_write_topic_id(struct log *log);
 /* Both files, as far as they are behind; may wait for the disk. No lock held. */
 MUST_USE enum err log_write_small_files(struct log *log);
+/* The same for many logs, without waiting: prepare, sync the file system, place, and sync it again.
+ * What was written in between by the other way is left as it is. */
+MUST_USE enum err log_prepare_small_files(struct log *log);
+MUST_USE enum err log_place_small_files(struct log *log);
 
 /* --- log_roll.c (lock held) --- */
 MUST_USE enum err log_roll_if_needed(struct log *log, int64_t bytes, int64_t first_offset,
@@ -217,9 +222,9 @@ MUST_USE enum err log_begin_at(struct log *log, int64_t offset);
 /* --- log_flush.c --- */
 void log_writeback(struct log *log);      /* on a worker */
 void log_appended_bytes(struct log *log); /* may queue write-back; lock held */
-/* Exact files and a snapshot at the end: the log is closed for appends then. Not synced: that is
- * log_close_sync() for one log, or a sync of the whole file system and log_close_synced() for many.
- */
+/* Exact files and a snapshot at the end, small files prepared: the log is closed for appends then.
+ * Not synced: that is log_close_sync() for one log; or for many a sync of the whole file system,
+ * log_place_small_files(), another sync, and log_close_synced(). */
 MUST_USE enum err log_close(struct log *log);
 bool log_is_stable(struct log *log); /* closed, and nothing is left to sync */
 MUST_USE enum err log_close_sync(struct log *log);

@@ -8,6 +8,7 @@
 #include "broker/log/disk_watch.h"
 #include "broker/log/log_manager_internal.h"
 
+#define SYNC_ONE_BY_ONE_MAX 32
 /* Of threads that sync for producers. From 8 to 32 the acknowledgements of 64 logs rise from 16,000
  * to 42,000 a second on one disk; more of them gain nothing. */
 #define SYNCERS_MAX 32
@@ -158,6 +159,7 @@ enum err log_manager_open(const struct log_manager_options *options, struct log_
     manager->dirs = mem_new_array(struct log_dir, (size_t)options->dirs_count);
     manager->watch = disk_watch_new(options->dirs, (size_t)options->dirs_count);
     manager->broker_id = -1;
+    manager->sync_one_by_one_max = SYNC_ONE_BY_ONE_MAX;
     copy_options(manager, options);
     lock_init(&manager->table, RANK_LOG_DIR, "log table");
     pthread_mutex_init(&manager->create_mutex, NULL);

@@ -37,6 +37,8 @@ struct log_manager {
     pthread_mutex_t syncers_mutex;
     struct log_workers *_Atomic syncers;
 
+    size_t sync_one_by_one_max; /* at a stop, more logs than that are synced together */
+
     pthread_mutex_t create_mutex; /* one creation or deletion at a time, disk and all */
 
     struct lock table; /* RANK_LOG_DIR; guards down to the blank line */
@@ -49,7 +51,8 @@ struct log_manager {
     pthread_mutex_t timer_mutex; /* guards the timer thread's state */
     pthread_cond_t timer_wakes;
     pthread_t timer;
-    bool has_timer, is_stopping;
+    bool has_timer;
+    _Atomic bool is_stopping;   /* looked at by long tasks, too */
     int64_t due_ms[TASK_COUNT]; /* monotonic */
     _Atomic bool is_running[TASK_COUNT];
     _Atomic bool small_files_due;

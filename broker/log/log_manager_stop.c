@@ -1,17 +1,13 @@
 /* The orderly stop: every log closed and on stable storage, then the checkpoints, and last the mark
  * that says so. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "broker/base/trace.h"
 #include "broker/log/file_ops.h"
 #include "broker/log/log_manager_internal.h"
 
-/* More logs than that with something to sync are synced together. */
-#define SYNC_ONE_BY_ONE_MAX 32
-#define PROGRESS_EVERY_MS   5000
+#define PROGRESS_EVERY_MS 5000
 
 struct closing {
     struct log_manager *manager;
@@ -77,20 +73,37 @@ static size_t gather_unstable(struct log **logs, size_t count, const struct log_
     return found;
 }
 
+static enum err sync_file_system(struct log_dir *dir)
+{
+    return file_ops->syncfs(dir->lock_fd) == 0 ? ERR_OK : err_note_errno("sync %s", dir->path);
+}
+
 /* Many logs are synced by one call for the whole file system: it writes in the disk's order and
- * waits once, where each log has four files and a directory to wait for. */
+ * waits once, where each log has four files and a directory to wait for. A second one, which finds
+ * little to write, makes the names stable that the new epochs take between the two. */
+static enum err sync_together(struct log_manager *manager, struct log_dir *dir, struct log **logs,
+                              size_t count)
+{
+    enum err e = sync_file_system(dir);
+    if (e)
+        return e;
+    for_all(manager, logs, count, log_place_small_files);
+    return sync_file_system(dir);
+}
+
 static void sync_dir(struct log_manager *manager, struct log_dir *dir, struct log **logs,
                      size_t count)
 {
     size_t unstable = gather_unstable(logs, count, dir);
-    if (unstable <= SYNC_ONE_BY_ONE_MAX) {
+    if (unstable <= manager->sync_one_by_one_max) {
         for_all(manager, logs, unstable, log_close_sync);
         return;
     }
     int64_t begun_ms = clock_mono_ms(manager->options.clock);
     trace_info("log directory is being synced dir=%s logs=%zu", dir->path, unstable);
-    if (file_ops->syncfs(dir->lock_fd) != 0) {
-        trace_error("log directory not synced dir=%s error=\"%s\"", dir->path, strerror(errno));
+    enum err e = sync_together(manager, dir, logs, unstable);
+    if (e) {
+        trace_error("log directory not synced dir=%s error=\"%s\"", dir->path, err_sentence(e));
         dir->is_loaded = false;
         return;
     }

@@ -223,26 +223,45 @@ static void expire_one(void *context, struct log *log)
     lock_release(&log->lock);
 }
 
+/* Each file waits for the disk, and files that are synced side by side share its commits. */
+#define SMALL_FILES_THREADS 8
+
 struct small_files_pass {
-    int failed;
-    char sentence[ERR_SENTENCE_MAX];
+    struct log_manager *manager;
+    struct log **logs;
+    _Atomic int failed;
+    char sentence[ERR_SENTENCE_MAX]; /* of the first */
 };
 
-static void write_small_files_of(void *context, struct log *log)
+static void write_small_files_of(void *context, int index)
 {
     struct small_files_pass *pass = context;
-    if (atomic_load(&log->is_offline))
-        return;
+    struct log *log = pass->logs[index];
+    if (atomic_load(&log->is_offline) || atomic_load(&pass->manager->is_stopping))
+        return; /* the stop writes what is left */
     enum err e = log_failed(log, log_write_small_files(log));
-    if (e && pass->failed++ == 0)
+    if (e && atomic_fetch_add(&pass->failed, 1) == 0)
         snprintf(pass->sentence, sizeof pass->sentence, "%s", err_sentence(e));
+}
+
+static size_t gather_due(struct log **logs, size_t count)
+{
+    size_t due = 0;
+    for (size_t i = 0; i < count; i++)
+        if (atomic_load(&logs[i]->small_files_unwritten))
+            logs[due++] = logs[i];
+    return due;
 }
 
 static void write_small_files(struct log_manager *manager)
 {
-    struct small_files_pass pass = {0};
+    size_t count;
     atomic_store(&manager->small_files_due, false);
-    log_manager_for_each(manager, write_small_files_of, &pass);
+    struct small_files_pass pass = {.manager = manager,
+                                    .logs = log_manager_snapshot(manager, &count)};
+    count = gather_due(pass.logs, count);
+    parallel_for(SMALL_FILES_THREADS, (int)count, write_small_files_of, &pass);
+    free(pass.logs);
     if (pass.failed > 0) {
         trace_warn("small files not written, tried again soon logs=%d error=\"%s\"", pass.failed,
                    pass.sentence);

@@ -23,6 +23,8 @@
 #include "broker/log/segment.h"
 #include "broker/log/text_file.h"
 
+#define EPOCHS_FILE "leader-epoch-checkpoint"
+
 static void say_due(struct log *log)
 {
     atomic_store(&log->small_files_unwritten, true);
@@ -118,44 +120,95 @@ static bool take_epochs(struct log *log, struct buf *ret_text)
     return true;
 }
 
-static enum err write_epochs(struct log *log)
+static void epochs_are_unwritten(struct log *log)
+{
+    lock_acquire(&log->lock);
+    log->epochs_unwritten = true;
+    lock_release(&log->lock);
+}
+
+static enum err write_epochs(struct log *log, bool only_prepare)
 {
     struct buf text = {0};
     if (!take_epochs(log, &text))
         return ERR_OK;
-    enum err e = text_file_replace_synced(atomic_load(&log->path), "leader-epoch-checkpoint",
-                                          buf_slice(&text));
+    const char *dir = atomic_load(&log->path);
+    enum err e = only_prepare ? text_file_prepare(dir, EPOCHS_FILE, buf_slice(&text))
+                              : text_file_replace_synced(dir, EPOCHS_FILE, buf_slice(&text));
     buf_done(&text);
-    if (!e) {
-        atomic_store(&log->names_unsynced, true);
-        return ERR_OK;
+    if (e) {
+        epochs_are_unwritten(log);
+        return err_wrap(e, "leader epochs of %s-%" PRId32, log->topic, log->partition);
     }
-    lock_acquire(&log->lock);
-    log->epochs_unwritten = true;
-    lock_release(&log->lock);
-    return err_wrap(e, "leader epochs of %s-%" PRId32, log->topic, log->partition);
+    atomic_store(only_prepare ? &log->epochs_prepared : &log->names_unsynced, true);
+    return ERR_OK;
 }
 
 /* --- both --- */
 
-static enum err write_both(struct log *log)
+/* Deleted: nobody will read them. */
+static bool is_gone(const struct log *log)
 {
-    lock_acquire(&log->lock);
-    bool is_gone = log->old_path != NULL; /* deleted: nobody will read them */
-    enum err e = is_gone ? ERR_OK : log_write_topic_id(log);
-    lock_release(&log->lock);
-    return e || is_gone ? e : write_epochs(log);
+    return log->old_path != NULL;
 }
 
-enum err log_write_small_files(struct log *log)
+static enum err write_both(struct log *log, bool only_prepare)
+{
+    lock_acquire(&log->lock);
+    bool has_gone = is_gone(log);
+    enum err e = has_gone ? ERR_OK : log_write_topic_id(log);
+    lock_release(&log->lock);
+    return e || has_gone ? e : write_epochs(log, only_prepare);
+}
+
+static enum err write_or_prepare(struct log *log, bool only_prepare)
 {
     enum err e = ERR_OK;
     pthread_mutex_lock(&log->small_files_mutex); /* waits for one who is at it, and for its end */
+    if (atomic_exchange(&log->epochs_prepared, false)) { /* the new text replaces it */
+        epochs_are_unwritten(log);
+        atomic_store(&log->small_files_unwritten, true);
+    }
     if (atomic_exchange(&log->small_files_unwritten, false)) {
-        e = write_both(log);
+        e = write_both(log, only_prepare);
         if (e)
             atomic_store(&log->small_files_unwritten, true);
     }
     pthread_mutex_unlock(&log->small_files_mutex);
     return e;
+}
+
+enum err log_write_small_files(struct log *log)
+{
+    return write_or_prepare(log, false);
+}
+
+enum err log_prepare_small_files(struct log *log)
+{
+    return write_or_prepare(log, true);
+}
+
+static enum err place(struct log *log)
+{
+    lock_acquire(&log->lock);
+    bool has_gone = is_gone(log);
+    lock_release(&log->lock);
+    if (has_gone)
+        return ERR_OK;
+    enum err e = text_file_place(atomic_load(&log->path), EPOCHS_FILE);
+    if (!e) {
+        atomic_store(&log->names_unsynced, true);
+        return ERR_OK;
+    }
+    epochs_are_unwritten(log);
+    atomic_store(&log->small_files_unwritten, true);
+    return err_wrap(e, "leader epochs of %s-%" PRId32, log->topic, log->partition);
+}
+
+enum err log_place_small_files(struct log *log)
+{
+    pthread_mutex_lock(&log->small_files_mutex);
+    enum err e = atomic_exchange(&log->epochs_prepared, false) ? place(log) : ERR_OK;
+    pthread_mutex_unlock(&log->small_files_mutex);
+    return log_failed(log, e);
 }

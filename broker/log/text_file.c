@@ -65,17 +65,37 @@ static enum err write_new(const char *path, struct slice text, bool sync)
     return e;
 }
 
-static enum err replace(const char *dir, const char *name, struct slice text, bool sync)
+static enum err prepare(const char *dir, const char *name, struct slice text, bool sync)
+{
+    char temporary[PATH_MAX];
+    snprintf(temporary, sizeof temporary, "%s/%s.tmp", dir, name);
+    enum err e = write_new(temporary, text, sync);
+    if (e)
+        file_ops->unlink(temporary); /* what stays is overwritten next time */
+    return e;
+}
+
+enum err text_file_prepare(const char *dir, const char *name, struct slice text)
+{
+    return prepare(dir, name, text, false);
+}
+
+enum err text_file_place(const char *dir, const char *name)
 {
     char path[PATH_MAX], temporary[PATH_MAX];
     snprintf(path, sizeof path, "%s/%s", dir, name);
     snprintf(temporary, sizeof temporary, "%s/%s.tmp", dir, name);
-    enum err e = write_new(temporary, text, sync);
-    if (!e && file_ops->rename(temporary, path) != 0)
-        e = err_note_errno("rename %s", temporary);
-    if (e)
-        file_ops->unlink(temporary); /* what stays is overwritten next time */
+    if (file_ops->rename(temporary, path) == 0)
+        return ERR_OK;
+    enum err e = err_note_errno("rename %s", temporary);
+    file_ops->unlink(temporary);
     return e;
+}
+
+static enum err replace(const char *dir, const char *name, struct slice text, bool sync)
+{
+    enum err e = prepare(dir, name, text, sync);
+    return e ? e : text_file_place(dir, name);
 }
 
 enum err text_file_replace(const char *dir, const char *name, struct slice text, bool sync)

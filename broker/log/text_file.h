@@ -21,3 +21,8 @@ MUST_USE enum err text_file_replace_synced(const char *dir, const char *name, st
 
 /* fsync a file or directory by name. A file that is not there is no error. */
 MUST_USE enum err path_sync(const char *path);
+
+/* The same in two steps, for many files: write the new text beside the old one, unsynced; when it
+ * is on stable storage (the caller's syncfs), let it take the old one's place. */
+MUST_USE enum err text_file_prepare(const char *dir, const char *name, struct slice text);
+MUST_USE enum err text_file_place(const char *dir, const char *name);

@@ -462,6 +462,8 @@ static void live_until_dark(struct history *h)
     /* A clean stop promises everything, if it reaches its end. */
     int64_t end = log_end_offset(h->log);
     h->pending_count = 0;
+    if (chance(2) == 0)
+        h->f->manager->sync_one_by_one_max = 0;
     log_manager_stop(h->f->manager, 1);
     if (calls_left != 0)
         h->flushed_end = end;
