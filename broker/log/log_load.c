@@ -330,7 +330,8 @@ static enum err read_topic_id(struct log *log, bool is_clean)
     if (!e && !is_clean && is_torn_metadata(buf_slice(&text))) {
         trace_warn("file is torn and counts as missing path=%s bytes=%zu", path, text.size);
         buf_done(&text);
-        return ERR_OK;
+        /* Nobody may come to write it anew before the next start, and that one may be clean. */
+        return file_ops->unlink(path) == 0 ? ERR_OK : err_note_errno("remove %s", path);
     }
     if (!e &&
         (!metadata_value(buf_slice(&text), "version:", &version) ||

@@ -492,6 +492,16 @@ static void test_partition_metadata_torn_by_a_crash_counts_as_missing(void **sta
     assert_err(log_manager_create(f->manager, "orders", 0, uuid_random(), &log), ERR_OK);
 }
 
+static void test_partition_metadata_that_was_torn_is_no_fault_after_a_clean_stop(void **state)
+{
+    struct fixture *f = *state;
+    make_log(f, false);
+    file_put(f, "orders-0/partition.metadata", "version: 0\ntopic", 16, 0);
+    fixture_start(f);
+    fixture_restart(f); /* nobody told the topic's id meanwhile */
+    assert_whole(f, 180);
+}
+
 static void test_damaged_meta_properties_stop_the_start(void **state)
 {
     struct fixture *f = *state;
@@ -534,6 +544,7 @@ int main(void)
         T(test_an_unreadable_log_start_checkpoint_takes_the_directory_offline_as_with_kafka),
         T(test_unreadable_recovery_points_only_cost_a_recovery),
         T(test_partition_metadata_torn_by_a_crash_counts_as_missing),
+        T(test_partition_metadata_that_was_torn_is_no_fault_after_a_clean_stop),
         T(test_damaged_meta_properties_stop_the_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
