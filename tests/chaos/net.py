@@ -56,6 +56,7 @@ def enter(seconds=LONGEST_SECONDS):
         _keeper.close()
         sys.exit(_stand_before(child, keeper))
     keeper.close()
+    os.setsid()                                      # a group that loses its shell while one of it is stopped is sent SIGHUP, all of it
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.default_int_handler)         # also where a shell began us in its background
     faulthandler.enable()                                            # says where every thread is when a library of a client breaks,

@@ -155,9 +155,9 @@ def fetched(answer):
     return error, high, answer[at + 4:at + 4 + max(size, 0)]
 
 
-def leaders(port, topic):
+def leaders(port, topic, host="127.0.0.1", timeout=5):
     """{partition: (error, leader)} as this broker's metadata has it; {} while it does not know the topic."""
-    with contextlib.closing(Client(port, 5)) as client:
+    with contextlib.closing(Client(port, timeout, host)) as client:
         answer = client.ask(3, 1, struct.pack(">i", 1) + string(topic))
     brokers = struct.unpack_from(">i", answer)[0]
     at = 4
