@@ -375,12 +375,6 @@ bool metadata_has_topics(struct metadata_cache *cache)
     return cache->topics_count > 0;
 }
 
-bool metadata_is_alive(struct metadata_cache *cache, int32_t broker_id)
-{
-    LOCK_SCOPE(&cache->lock);
-    return metadata_broker(cache, broker_id) != NULL;
-}
-
 bool metadata_has_partition(struct metadata_cache *cache, struct slice topic, int32_t partition)
 {
     LOCK_SCOPE(&cache->lock);

@@ -89,7 +89,6 @@ bool metadata_is_known(
     struct metadata_cache *cache); /* the controller has spoken since the start */
 bool metadata_has_topics(struct metadata_cache *cache);
 int32_t metadata_controller_id(struct metadata_cache *cache); /* -1: none, or not alive */
-bool metadata_is_alive(struct metadata_cache *cache, int32_t broker_id);
 bool metadata_has_partition(struct metadata_cache *cache, struct slice topic, int32_t partition);
 /* The name of a topic id, NUL-terminated in the arena; NULL if unknown. */
 const char *metadata_topic_name(struct metadata_cache *cache, struct uuid id, struct arena *arena);

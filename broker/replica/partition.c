@@ -1,6 +1,7 @@
 /* Life and roles of a partition, and the watermark that its replicas allow. Reading and appending
  * stand in partition_io.c. */
 #include "broker/replica/partition_complete.h"
+#include "broker/replica/held_watermarks.h"
 #include "broker/replica/partition_internal.h"
 
 #define UNKNOWN_OFFSET (-1)
@@ -175,6 +176,35 @@ bool ids_contain(const int32_t *ids, int32_t count, int32_t id)
     return false;
 }
 
+/* The least of what the maximal ISR has, and of what outsiders have who may not be overtaken. */
+static int64_t lowest_end(struct partition *partition)
+{
+    int64_t lowest = partition->flush_gates_commit ? log_recovery_point(partition->log)
+                                                   : log_end_offset(partition->log);
+    if (!partition->remotes_count)
+        return lowest;
+    int64_t now_ms = clock_mono_ms(partition->clock), until_ms = INT64_MAX;
+    int64_t lowest_outside = lowest;
+    for (int32_t i = 0; i < partition->remotes_count; i++) {
+        const struct remote_replica *remote = &partition->remotes[i];
+        if (remote->end_offset >= lowest || !partition_waits_for(partition, remote, now_ms))
+            continue;
+        if (partition_is_in_maximal_isr(partition, remote->broker_id)) {
+            lowest = remote->end_offset;
+            continue;
+        }
+        if (remote->end_offset < lowest_outside)
+            lowest_outside = remote->end_offset;
+        if (partition_waits_until(partition, remote) < until_ms)
+            until_ms = partition_waits_until(partition, remote);
+    }
+    if (lowest_outside >= lowest)
+        return lowest;
+    if (partition->host && partition->host->held_watermarks)
+        held_watermarks_add(partition->host->held_watermarks, partition, until_ms);
+    return lowest_outside;
+}
+
 void partition_advance_high_watermark(struct partition *partition)
 {
     assert_held(&partition->lock);
@@ -183,19 +213,20 @@ void partition_advance_high_watermark(struct partition *partition)
         return; /* others are told to have all that is below it */
     if (partition->isr_count < partition_effective_min_isr(partition))
         return; /* committed means min.insync.replicas of them have it */
-    int64_t lowest = partition->flush_gates_commit ? log_recovery_point(partition->log)
-                                                   : log_end_offset(partition->log);
-    int64_t now_ms = partition->remotes_count ? clock_mono_ms(partition->clock) : 0;
-    for (int32_t i = 0; i < partition->remotes_count; i++)
-        if (partition->remotes[i].end_offset < lowest &&
-            partition_waits_for(partition, &partition->remotes[i], now_ms))
-            lowest = partition->remotes[i].end_offset;
+    int64_t lowest = lowest_end(partition);
     if (lowest <= partition_high_watermark(partition))
         return;
     atomic_store_explicit(&partition->high_watermark, lowest, memory_order_release);
     log_set_high_watermark(partition->log, lowest);
     tell_acks_below(partition, lowest);
     partition_tell_readers(partition, MOVED_WATERMARK);
+}
+
+void partition_look_at_watermark(struct partition *partition)
+{
+    LOCK_SCOPE(&partition->lock);
+    if (partition->role == ROLE_LEADER)
+        partition_advance_high_watermark(partition);
 }
 
 void partition_flushed(struct partition *partition)

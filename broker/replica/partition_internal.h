@@ -41,6 +41,7 @@ struct partition {
     int32_t noted_count; /* replicas that it names */
     bool flush_gates_commit; /* flush.messages asks for it: nothing unsynced counts as committed */
     struct list_node watchers, ack_waiters, delete_waiters;
+    struct list_node held; /* among the host's held watermarks, guarded by their lock */
 
     _Atomic int64_t high_watermark; /* written under the lock (release), read by all (acquire) */
 };
@@ -51,6 +52,8 @@ struct remote_replica *partition_remote(struct partition *partition, int32_t bro
 
 /* Under the lock: move the high watermark as far as the replicas allow, and tell who waits. */
 void partition_advance_high_watermark(struct partition *partition);
+/* The same without the lock, where nothing has happened but time. */
+void partition_look_at_watermark(struct partition *partition);
 void partition_tell_readers(struct partition *partition, enum movement movement);
 void partition_tell_everyone(struct partition *partition);
 /* Those whose deletion has reached every live replica, or will not here. */
@@ -67,6 +70,10 @@ int32_t partition_maximal_isr_count(const struct partition *partition);
  * about to join. */
 bool partition_waits_for(const struct partition *partition, const struct remote_replica *remote,
                          int64_t now_ms);
+
+/* When it will have lagged too long for that, if it does not fetch. */
+int64_t partition_waits_until(const struct partition *partition,
+                              const struct remote_replica *remote);
 
 /* --- partition_rest.c; under the lock --- */
 /* The log end is about to be another than the one they have reached: what their sessions said of

@@ -57,6 +57,12 @@ static bool lags(const struct partition *partition, const struct remote_replica 
            now_ms - remote->caught_up_ms > lag_max_ms(partition);
 }
 
+int64_t partition_waits_until(const struct partition *partition,
+                              const struct remote_replica *remote)
+{
+    return remote_caught_up_ms(remote) + lag_max_ms(partition) + 1;
+}
+
 bool partition_waits_for(const struct partition *partition, const struct remote_replica *remote,
                          int64_t now_ms)
 {

@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+#include "broker/replica/held_watermarks.h"
+
 size_t replica_key(char key[static REPLICA_KEY_MAX], struct slice topic, int32_t partition)
 {
     size_t size = topic.size < TOPIC_NAME_MAX ? topic.size : TOPIC_NAME_MAX;
@@ -22,6 +24,19 @@ static void start_raised(void *context, const struct log *log)
     partition_unref(partition);
 }
 
+int64_t replica_manager_release_watermarks(struct replica_manager *manager)
+{
+    return held_watermarks_look(manager->host.held_watermarks);
+}
+
+static void brokers_changed(void *context)
+{
+    const struct replica_manager_options *options = &((struct replica_manager *)context)->options;
+    int64_t next_ms = replica_manager_release_watermarks(context);
+    if (next_ms != INT64_MAX && options->look_at_watermarks)
+        options->look_at_watermarks(options->context, next_ms);
+}
+
 struct replica_manager *replica_manager_new(const struct replica_manager_options *options)
 {
     struct replica_manager *manager = mem_new(struct replica_manager);
@@ -34,7 +49,10 @@ struct replica_manager *replica_manager_new(const struct replica_manager_options
                                                         ? options->replica_lag_max_ms
                                                         : REPLICA_LAG_DEFAULT_MS);
     lock_init(&manager->lock, RANK_REPLICA_MANAGER, "replica manager");
+    manager->host.held_watermarks =
+        held_watermarks_new(options->look_at_watermarks, options->context);
     log_manager_on_start_raised(options->log_manager, start_raised, manager);
+    metadata_cache_on_change(options->metadata_cache, brokers_changed, manager);
     return manager;
 }
 
@@ -79,6 +97,7 @@ void replica_manager_free(struct replica_manager *manager)
     for (size_t i = 0; (e = map_next(&manager->partitions, &i));)
         partition_unref(e->value);
     map_done(&manager->partitions);
+    held_watermarks_free(manager->host.held_watermarks);
     lock_done(&manager->lock);
     free(manager);
 }

@@ -37,6 +37,9 @@ struct replica_manager_options {
     void (*isr_changed)(void *context, struct isr_change *change);
     /* As in struct partition_host; may be NULL. */
     void (*isr_thinned)(void *context, struct partition *partition);
+    /* replica_manager_release_watermarks() is wanted at this monotonic time. Threads: any, under a
+     * partition's lock: must only post. NULL: it is called now and then anyway. */
+    void (*look_at_watermarks)(void *context, int64_t at_ms);
     void *context;
     int64_t replica_lag_max_ms; /* replica.lag.time.max.ms */
 };
@@ -89,6 +92,10 @@ MUST_USE enum err replica_manager_judge_controller(struct replica_manager *manag
 
 /* A log directory has failed: its partitions go offline. ret: their number. */
 int32_t replica_manager_dir_failed(struct replica_manager *manager, const struct log_dir *dir);
+
+/* Watermarks that wait for replicas out of the ISR go on if those have lagged long enough or died.
+ * When to come again, INT64_MAX for never. Thread: control. */
+int64_t replica_manager_release_watermarks(struct replica_manager *manager);
 
 /* min.insync.replicas of a topic has changed. */
 void replica_manager_topic_changed(struct replica_manager *manager, const char *topic);

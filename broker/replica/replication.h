@@ -30,6 +30,7 @@ struct partition_host {
      * NULL: nobody keeps notes. */
     void (*isr_thinned)(void *context, struct partition *partition);
     void *context;
+    struct held_watermarks *held_watermarks; /* NULL: nobody remembers them */
 };
 
 /* Before the first role. Without it every broker counts as alive. */

@@ -16,7 +16,8 @@ struct isr_sender {
     struct server *server;
     struct list_node waiting; /* struct isr_change */
     struct isr_request *under_way;
-    struct timer retry_timer, shrink_timer;
+    int64_t watermarks_due_ms; /* of its timer, while that is set */
+    struct timer retry_timer, shrink_timer, watermarks_timer;
 };
 
 struct isr_request {
@@ -268,6 +269,45 @@ void isr_sender_post(struct isr_sender *sender, struct isr_change *change)
     control_thread_post(sender->server->control, &posted->work);
 }
 
+/* --- watermarks that wait --- */
+
+static void set_watermarks_timer(struct isr_sender *sender, int64_t at_ms)
+{
+    struct timer *timer = &sender->watermarks_timer;
+    if (at_ms != INT64_MAX && (!timer_is_set(timer) || at_ms < sender->watermarks_due_ms)) {
+        sender->watermarks_due_ms = at_ms;
+        timer_set(control_thread_timers(sender->server->control), timer, at_ms);
+    }
+}
+
+static void look_at_watermarks(struct timer *timer)
+{
+    struct isr_sender *sender = CONTAINER_OF(timer, struct isr_sender, watermarks_timer);
+    struct replica_manager *manager = sender->server->broker.replica_manager;
+    set_watermarks_timer(sender, replica_manager_release_watermarks(manager));
+}
+
+struct posted_look {
+    struct control_work work;
+    struct isr_sender *sender;
+    int64_t at_ms;
+};
+
+static void take_look(struct control_work *work)
+{
+    OWNED_MEM struct posted_look *posted = CONTAINER_OF(work, struct posted_look, work);
+    set_watermarks_timer(posted->sender, posted->at_ms);
+}
+
+void isr_sender_look_at_watermarks(struct isr_sender *sender, int64_t at_ms)
+{
+    struct posted_look *posted = mem_new(struct posted_look);
+    *posted = (struct posted_look){.work.run = take_look, .sender = sender, .at_ms = at_ms};
+    control_thread_post(sender->server->control, &posted->work);
+}
+
+/* --- replicas that lag --- */
+
 static void shrink_one(void *context, struct partition *partition)
 {
     struct isr_sender *sender = context;
@@ -299,6 +339,7 @@ struct isr_sender *isr_sender_new(struct server *server)
     sender->server = server;
     sender->retry_timer.fire = retry;
     sender->shrink_timer.fire = look_for_laggards;
+    sender->watermarks_timer.fire = look_at_watermarks;
     list_init(&sender->waiting);
     return sender;
 }
@@ -313,5 +354,6 @@ void isr_sender_free(struct isr_sender *sender)
     struct timers *timers = control_thread_timers(sender->server->control);
     timer_cancel(timers, &sender->retry_timer);
     timer_cancel(timers, &sender->shrink_timer);
+    timer_cancel(timers, &sender->watermarks_timer);
     free(sender);
 }

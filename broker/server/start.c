@@ -244,6 +244,12 @@ static void isr_thinned(void *context, struct partition *partition)
     note_keeper_post(server->note_keeper, partition);
 }
 
+static void look_at_watermarks(void *context, int64_t at_ms)
+{
+    struct server *server = context;
+    isr_sender_look_at_watermarks(server->isr_sender, at_ms);
+}
+
 static void note_log(void *context, struct log *log)
 {
     (void)log;
@@ -264,6 +270,7 @@ static void make_replicas(struct server *server)
         .broker_epoch = broker_epoch,
         .isr_changed = isr_changed,
         .isr_thinned = isr_thinned,
+        .look_at_watermarks = look_at_watermarks,
         .context = server,
         .replica_lag_max_ms = server->config->replica_lag_time_max_ms,
     };

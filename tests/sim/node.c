@@ -173,7 +173,7 @@ static enum err send_to_leader(void *context, int32_t leader_id, int16_t api_key
     struct node *node = context;
     if (node->is_dying)
         return err_note(ERR_CLOSED, "the process is gone");
-    if (!metadata_is_alive(node->server.broker.metadata_cache, leader_id))
+    if (!live_brokers_has(metadata_live_brokers(node->server.broker.metadata_cache), leader_id))
         return err_note(ERR_NOT_FOUND, "broker %" PRId32 " is not known", leader_id);
     return call_send(node->cluster, node->id, leader_id, api_key, api_version, request, answered,
                      answered_context);

@@ -22,6 +22,13 @@ static void isr_changed(void *context, struct isr_change *change)
         isr_change_free(change);
 }
 
+static void look_at_watermarks(void *context, int64_t at_ms)
+{
+    struct replicas *r = context;
+    r->look_at_ms = at_ms;
+    r->looks_wanted++;
+}
+
 void replicas_make_manager(struct replicas *r)
 {
     struct replica_manager_options options = {
@@ -32,6 +39,7 @@ void replicas_make_manager(struct replicas *r)
         .min_insync_replicas = min_insync_replicas,
         .broker_epoch = broker_epoch,
         .isr_changed = isr_changed,
+        .look_at_watermarks = look_at_watermarks,
         .context = r,
     };
     r->manager = replica_manager_new(&options);

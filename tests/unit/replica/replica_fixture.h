@@ -25,6 +25,8 @@ struct replicas {
     const char *racks[BROKERS_MAX];   /* by broker id; NULL: "rack" */
     struct isr_change *isr_wishes[8]; /* of followers that would join, on their way */
     int32_t isr_wishes_count;
+    int64_t look_at_ms; /* when the manager wants its watermarks looked at; 0: it does not */
+    int32_t looks_wanted;
 };
 
 struct replicas *replicas_new(void);

@@ -62,11 +62,11 @@ static void test_the_brokers_of_the_last_update_are_alive(void **state)
 {
     struct replicas *r = *state;
     tell_brokers(r);
-    assert_true(metadata_is_alive(r->cache, 3));
+    assert_true(live_brokers_has(metadata_live_brokers(r->cache), 3));
     assert_true(live_brokers_has(metadata_live_brokers(r->cache), 3));
     r->alive[0] = 3, r->alive[1] = 1, r->alive_count = 2; /* in any order */
     tell_brokers(r);
-    assert_false(metadata_is_alive(r->cache, 2));
+    assert_false(live_brokers_has(metadata_live_brokers(r->cache), 2));
     assert_false(live_brokers_has(metadata_live_brokers(r->cache), 2));
     assert_true(live_brokers_has(metadata_live_brokers(r->cache), 1));
     assert_int_equal(metadata_controller_id(r->cache), -1); /* number 2 was it */
