@@ -61,6 +61,24 @@ static bool any_dir_is_offline(struct log_manager *logs)
     return false;
 }
 
+/* A log that has lost its topic's id (a power cut tore the file, or took its deletion back) is not
+ * that of a partition which is new here, and its records must not come to life there. */
+static bool is_left_over(struct log *log, const struct partition_assignment *assignment)
+{
+    return assignment->is_new && !uuid_is_zero(assignment->topic_id) &&
+           uuid_is_zero(log_topic_id(log)) && log_end_offset(log) > 0;
+}
+
+static enum err make_anew(struct log_manager *logs, const char *topic, int32_t id,
+                          struct uuid topic_id, struct log **ret)
+{
+    trace_warn("a log without a topic id is in the place of a new replica and is deleted topic=%s "
+               "partition=%d",
+               topic, id);
+    enum err e = log_manager_delete(logs, topic, id);
+    return e ? e : log_manager_create(logs, topic, id, topic_id, ret);
+}
+
 /* The partition's log, opened or made. A partition that is not new is not made anew while a
  * directory is away: its data may be there. */
 static enum err find_log(struct replica_manager *manager, struct partition *partition,
@@ -73,6 +91,8 @@ static enum err find_log(struct replica_manager *manager, struct partition *part
     struct log *log = log_manager_get(logs, topic, id, &is_offline);
     if (is_offline)
         return ERR_KAFKA_STORAGE_ERROR;
+    if (log && !partition_log(partition) && is_left_over(log, assignment))
+        return make_anew(logs, topic, id, assignment->topic_id, ret);
     if (log) {
         *ret = log;
         return uuid_is_zero(assignment->topic_id) ? ERR_OK

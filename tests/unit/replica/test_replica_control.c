@@ -40,6 +40,30 @@ static void test_a_role_makes_the_log_with_its_id(void **state)
     partition_unref(p);
 }
 
+/* A power cut may tear the file with the id, or take a deletion back. */
+static void test_a_new_replica_does_not_inherit_a_log_without_an_id(void **state)
+{
+    struct replicas *r = *state;
+    struct role_spec spec = first;
+    append_many(fixture_log(r->logs, "t", 0), 3, 1, 8);
+    spec.is_new = true;
+    assert_role(tell_role(r, &spec), ERR_OK, ERR_OK);
+    struct partition *p = find(r);
+    assert_int_equal(log_end_offset(partition_log(p)), 0);
+    assert_true(uuid_equal(log_topic_id(partition_log(p)), first.id));
+    partition_unref(p);
+}
+
+static void test_a_replica_that_is_known_keeps_a_log_that_lost_its_id(void **state)
+{
+    struct replicas *r = *state;
+    append_many(fixture_log(r->logs, "t", 0), 3, 1, 8);
+    assert_role(tell_role(r, &first), ERR_OK, ERR_OK);
+    struct partition *p = find(r);
+    assert_int_equal(log_end_offset(partition_log(p)), 3);
+    partition_unref(p);
+}
+
 static void test_an_old_controller_is_refused_whole(void **state)
 {
     struct replicas *r = *state;
@@ -461,6 +485,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, replicas_setup, replicas_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_a_role_makes_the_log_with_its_id),
+        TEST(test_a_replica_that_is_known_keeps_a_log_that_lost_its_id),
+        TEST(test_a_new_replica_does_not_inherit_a_log_without_an_id),
         TEST(test_an_old_controller_is_refused_whole),
         TEST(test_a_request_for_an_earlier_life_of_the_broker_is_refused),
         TEST(test_a_kraft_controller_is_refused),
