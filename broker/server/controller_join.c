@@ -72,6 +72,15 @@ static enum err check_topic(void *context, struct slice topic,
     return e;
 }
 
+static bool shows_topic(void *context, struct slice topic)
+{
+    struct metadata_cache *cache = ((struct server *)context)->broker.metadata_cache;
+    metadata_cache_lock(cache);
+    bool is_shown = metadata_topic(cache, topic);
+    metadata_cache_unlock(cache);
+    return is_shown;
+}
+
 /* --- the view's mail, on the controller's loop --- */
 
 static void mail_came(evutil_socket_t fd, short what, void *context)
@@ -100,8 +109,8 @@ void controller_join_new(struct server *server)
     };
     server->controller_channels = broker_channels_new(&options);
     server->client_channels = broker_channels_new(&options);
-    server->controller_configs =
-        (struct controller_configs){.check_topic = check_topic, .context = server};
+    server->controller_configs = (struct controller_configs){
+        .check_topic = check_topic, .shows_topic = shows_topic, .context = server};
 }
 
 void controller_join_start(struct server *server)

@@ -43,9 +43,14 @@ static void fill(struct removal *all, const struct delete_topics_request *reques
 }
 
 /* Deleted, and clients of this broker see it no more; what is left goes on behind. */
-static bool is_gone(const struct topic *topic)
+static bool is_gone(const struct controller *controller, const struct topic *topic)
 {
-    return topic->deleting && topic->delete_started && !topic->self_knows;
+    const struct controller_configs *configs = controller->configs;
+    if (!topic->deleting || !topic->delete_started)
+        return false;
+    return configs && configs->shows_topic
+               ? !configs->shows_topic(configs->context, slice_str(topic->name))
+               : !topic->self_knows;
 }
 
 static void resolve(struct removal *all, int32_t index)
@@ -66,7 +71,7 @@ static void resolve(struct removal *all, int32_t index)
         }
         result->name = arena_copy(all->call->arena, slice_str(topic->name));
     }
-    if (!topic || is_gone(topic))
+    if (!topic || is_gone(all->controller, topic))
         set_error(all, index, ERR_UNKNOWN_TOPIC_OR_PARTITION);
     else /* what becomes of it is told in its first entry; the others stay without an error */
         all->go[index] = !map_put(&all->known, result->name, topic);

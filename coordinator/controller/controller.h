@@ -74,6 +74,9 @@ struct controller_configs {
                             int32_t count, struct arena *arena,
                             struct create_topics_response_creatable_topic_configs **ret_effective,
                             int32_t *ret_count);
+    /* Whether this broker's metadata show the topic now: what clients see. NULL: it counts which
+     * UpdateMetadata the broker has acknowledged, which is known a moment later. */
+    bool (*shows_topic)(void *context, struct slice topic);
     void *context;
 };
 
