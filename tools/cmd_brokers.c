@@ -64,17 +64,26 @@ static json_t *subject_json(const struct swap_findings *findings)
 
 /* --- reading --- */
 
-/* --zookeeper, else what a broker that was asked says it uses. */
+static const char *setting_of(const struct swap_broker *broker, const char *name)
+{
+    for (int32_t i = 0; i < broker->settings_count; i++) {
+        if (strcmp(broker->settings[i].name, name) == 0)
+            return broker->settings[i].value;
+    }
+    return NULL;
+}
+
+/* --zookeeper, else what a broker that was asked says it uses, or is itself (--standalone). */
 static const char *zookeeper_of(const struct swap_options *options,
                                 const struct swap_cluster *cluster)
 {
-    for (int32_t b = 0; !options->zookeeper && b < cluster->brokers_count; b++) {
-        for (int32_t i = 0; i < cluster->brokers[b].settings_count; i++) {
-            if (strcmp(cluster->brokers[b].settings[i].name, "zookeeper.connect") == 0)
-                return cluster->brokers[b].settings[i].value;
-        }
+    const char *connect = options->zookeeper;
+    for (int32_t b = 0; !connect && b < cluster->brokers_count; b++) {
+        connect = setting_of(&cluster->brokers[b], "stoker.embedded.listener");
+        if (!connect)
+            connect = setting_of(&cluster->brokers[b], "zookeeper.connect");
     }
-    return options->zookeeper;
+    return connect;
 }
 
 static void read_zookeeper(const struct swap_options *options, struct swap_zookeeper *opened,
