@@ -3,9 +3,12 @@
  * exactly. What may happen is in faults.h, what must hold after each step in promises.h and
  * world_check.c.
  *
- *     sim [--seed N] [--runs N] [--steps N] [--past FILE] [--expect-failure]
+ *     sim [--seed N] [--runs N] [--seconds N] [--steps N] [--past FILE]
+ *         [--without-guard] [--expect-failure]
  *
- * --expect-failure: for variants that are broken on purpose; some seed must fail. */
+ * --seed without --runs: that one. --seconds: fresh seeds for so long, real time. --without-guard,
+ * and the programs that sim.cmake makes of broken sources, are variants that some seed must catch:
+ * --expect-failure says so. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -127,10 +130,12 @@ static void move(struct cluster *cluster, struct totals *totals)
         cluster_step(cluster);
 }
 
-static bool simulate(uint64_t seed, int32_t steps, struct totals *totals)
+static bool simulate(uint64_t seed, int32_t steps, enum world_mutation mutation,
+                     struct totals *totals)
 {
     struct cluster *cluster = cluster_new(seed, BROKERS);
     struct world *world = cluster->world;
+    world->mutation = mutation;
     struct faults *faults = faults_new(cluster, seed % 2 == 1);
     for (int32_t i = 0; i < BROKERS; i++)
         world_start(world, i);
@@ -164,7 +169,7 @@ static bool simulate_past(const char *path, struct totals *totals)
         unsigned long long seed;
         int steps;
         if (sscanf(line, "%llu %d", &seed, &steps) == 2)
-            ok = simulate(seed, steps, totals);
+            ok = simulate(seed, steps, WORLD_AS_IT_IS, totals);
     }
     if (file)
         fclose(file);
@@ -173,8 +178,9 @@ static bool simulate_past(const char *path, struct totals *totals)
 
 struct options {
     uint64_t seed;
-    int32_t runs, steps;
+    int32_t runs, steps, seconds; /* seconds: 0, so many runs */
     const char *past;
+    enum world_mutation mutation;
     bool expects_failure;
 };
 
@@ -184,7 +190,11 @@ static bool read_options(int argc, char **argv, struct options *ret)
         .seed = (uint64_t)time(NULL) * 1000, .runs = DEFAULT_RUNS, .steps = DEFAULT_STEPS};
     for (int i = 1; i < argc; i++) {
         bool has_value = i + 1 < argc;
-        if (strcmp(argv[i], "--expect-failure") == 0) {
+        if (strcmp(argv[i], "--without-guard") == 0) {
+            ret->mutation = WORLD_WITHOUT_GUARD;
+        } else if (strcmp(argv[i], "--seconds") == 0 && has_value) {
+            ret->seconds = atoi(argv[++i]);
+        } else if (strcmp(argv[i], "--expect-failure") == 0) {
             ret->expects_failure = true;
         } else if (strcmp(argv[i], "--seed") == 0 && has_value) {
             ret->seed = strtoull(argv[++i], NULL, 10);
@@ -207,17 +217,20 @@ int main(int argc, char **argv)
     struct options options;
     struct totals totals = {0};
     if (!read_options(argc, argv, &options)) {
-        fprintf(stderr, "sim [--seed N] [--runs N] [--steps N] [--past FILE] [--expect-failure]\n");
+        fprintf(stderr, "sim [--seed N] [--runs N] [--seconds N] [--steps N] [--past FILE] "
+                        "[--without-guard] [--expect-failure]\n");
         return 2;
     }
     trace_set_sink(getenv("STOKER_TRACE") ? speak : be_quiet, NULL);
     bool ok = !options.past || simulate_past(options.past, &totals);
-    for (int32_t i = 0; ok && i < options.runs; i++)
-        ok = simulate(options.seed + (uint64_t)i, options.steps, &totals);
+    int32_t done = 0;
+    time_t end = time(NULL) + options.seconds;
+    while (ok && (options.seconds > 0 ? time(NULL) < end : done < options.runs))
+        ok = simulate(options.seed + (uint64_t)done++, options.steps, options.mutation, &totals);
     if (ok)
         printf("%d runs from seed %llu kept every promise: %lld moves, %lld records acknowledged, "
                "%lld requests refused or lost\n",
-               options.runs, (unsigned long long)options.seed, (long long)totals.moves,
+               done, (unsigned long long)options.seed, (long long)totals.moves,
                (long long)totals.acknowledged, (long long)totals.refused);
     fflush(stdout);
     return ok == !options.expects_failure ? 0 : 1;

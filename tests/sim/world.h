@@ -71,6 +71,7 @@ struct world_broker {
     struct world_replica replicas[WORLD_TOPICS_MAX][WORLD_PARTITIONS_MAX];
     int32_t live_brokers;
     bool refuses_to_delete; /* answers StopReplica with a storage error */
+    bool keeps_strays;      /* refuses a role where it has a log of another topic of that name */
     int16_t role_error;     /* what it answers for each partition of LeaderAndIsr; 0: as it is */
     int32_t requests[3];    /* LeaderAndIsr, StopReplica, UpdateMetadata taken */
 };

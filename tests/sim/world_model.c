@@ -71,7 +71,8 @@ static void take_leader_and_isr(struct world_broker *broker, struct world_messag
                                                 : &unmodelled;
             /* A topic made anew where the log of a deleted one was left over (a reassignment does
              * not wait until those who leave have deleted theirs) is taken, as after an operator's
-             * hand; a JVM broker, and ours, would say INCONSISTENT_TOPIC_ID. */
+             * hand, unless the test wants it kept: a JVM broker, and ours, would say
+             * INCONSISTENT_TOPIC_ID. */
             bool fresh = !replica->hosted ||
                          !uuid_equal(replica->topic_id, request.topic_states[t].topic_id) ||
                          state->leader_epoch > replica->leader_epoch;
@@ -79,6 +80,11 @@ static void take_leader_and_isr(struct world_broker *broker, struct world_messag
             answer->partition_errors[p].error_code =
                 fresh ? 0 : err_wire_code(ERR_STALE_CONTROLLER_EPOCH);
             answer->partition_errors_count++;
+            if (broker->keeps_strays && replica->hosted &&
+                !uuid_equal(replica->topic_id, request.topic_states[t].topic_id)) {
+                answer->partition_errors[p].error_code = err_wire_code(ERR_INCONSISTENT_TOPIC_ID);
+                continue;
+            }
             if (broker->role_error) {
                 answer->partition_errors[p].error_code = broker->role_error;
                 continue;
