@@ -9,6 +9,7 @@ from table import Figure, Row
 
 GIB = 1 << 30
 PARTITIONS = 6
+IN_FLIGHT = 5                                        # requests on their way, of an idempotent producer
 PASSES = 3                                           # of a consumer over its topic: the kernel counts CPU by 10 ms
 
 
@@ -22,10 +23,11 @@ BIG_BATCHES = batches(65536, 5)
 
 class Produce(Row):
     """RECORDS records of `size` bytes, acks=all, as fast as they are taken. batch.size and linger.ms as given: 64 KiB and 5 ms
-    are those that the JVM column of the project's table was measured with, 16 KiB and 0 the Java producer's own."""
+    are those that the JVM column of the project's table was measured with, 16 KiB and 0 the Java producer's own. Beside it the
+    program that receives, sums and writes as many bytes in frames of a batch's size."""
 
     def __init__(self, name, size, records, batch, linger_ms, figure, settings=None):
-        self.name, self.size, self.records, self.figure = name, size, records, figure
+        self.name, self.size, self.records, self.batch, self.figure = name, size, records, batch, figure
         self.about = "%d records of %d bytes, acks=all, batch.size=%d linger.ms=%d, %d partitions" % (
             records, size, batch, linger_ms, PARTITIONS)
         self.settings = settings or batches(batch, linger_ms)
@@ -43,7 +45,15 @@ class Produce(Row):
         cpu = broker.cpu() - before
         ask.delete(broker.port, [topic])
         per = self.records / records if self.figure.unit == "CPU s" else GIB / size
-        return {self.figure.key: cpu * per, "mib_per_second": size / seconds / (1 << 20)}
+        values = {self.figure.key: cpu * per, "mib_per_second": size / seconds / (1 << 20)}
+        if side == "stoker":
+            values[self.figure.key + "_floor"] = self.floor(bench, broker, size) * per
+        return values
+
+    def floor(self, bench, broker, size):
+        files = [broker.home.folder / ("floor-%d" % i) for i in range(PARTITIONS)]
+        written = bench.place.program("bench_write_floor", self.batch, IN_FLIGHT, size, *files)
+        return written["cpu_seconds"] * size / written["bytes"]
 
     def load(self, bench, broker, topic, records):
         return bench.place.program("bench_produce", broker.address, topic, records, self.size, 0, *self.settings)["seconds"]
