@@ -5,6 +5,7 @@
 
 #include "broker/api/fetch_convert.h"
 #include "broker/api/fetch_rack.h"
+#include "broker/base/trace.h"
 
 static int8_t newest_magic_of(int16_t api_version)
 {
@@ -200,6 +201,11 @@ static void read_one(struct fetch_part *part, bool may_block)
     part->error = read_part(part, wait->max_bytes - wait->bytes, wait->bytes == 0, may_block);
     if (part->error)
         release(part);
+    if (part->error == ERR_OFFSET_OUT_OF_RANGE && wait->replica_id >= 0)
+        trace_info("a follower asks for what is not here topic=%.*s partition=%d follower=%d "
+                   "offset=%lld last_fetched_epoch=%d",
+                   SLICE_ARG(part->asked->topic), part->asked->partition, wait->replica_id,
+                   (long long)part->asked->fetch_offset, part->asked->last_fetched_epoch);
     if (is_exhausted(part))
         fetch_context_rest(&wait->context, part->asked, part->result.leader_epoch);
     else

@@ -489,6 +489,32 @@ static void test_a_follower_out_of_the_isr_is_looked_at_until_it_has_joined(void
     partition_unref(p);
 }
 
+/* Its log can be no longer than the leader's. */
+static void
+test_a_follower_that_claims_what_it_cannot_have_is_refused_and_moves_nothing(void **state)
+{
+    struct api *api = *state;
+    struct partition *p = replicated_topic(api, "t", 2);
+    append_to(p, 5);
+    struct client two = {.api = api}, three = {.api = api};
+    struct asked beyond = {.topic = "t", .offset = 6, .leader_epoch = EPOCH};
+    as_broker(&two, 2);
+    assert_code(only(ask(&two, &beyond, 1))->error_code, ERR_OFFSET_OUT_OF_RANGE);
+    assert_int_equal(partition_high_watermark(p), 0); /* 2 is in sync: what it has commits */
+    as_broker(&three, 3);
+    assert_code(only(ask(&three, &beyond, 1))->error_code, ERR_OFFSET_OUT_OF_RANGE);
+    assert_int_equal(api->r->isr_wishes_count, 0);
+    struct asked of_later = {.topic = "t", .offset = 5, .leader_epoch = EPOCH, .last_epoch = 9};
+    assert_code(only(ask(&three, &of_later, 1))->error_code, ERR_OFFSET_OUT_OF_RANGE);
+    assert_int_equal(api->r->isr_wishes_count, 0);
+    assert_int_equal(partition_high_watermark(p), 0);
+    struct asked true_one = {.topic = "t", .offset = 5, .leader_epoch = EPOCH};
+    as_broker(&two, 2);
+    assert_code(only(ask(&two, &true_one, 1))->error_code, ERR_OK);
+    assert_int_equal(partition_high_watermark(p), 5);
+    partition_unref(p);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, api_setup, api_teardown)
@@ -507,6 +533,7 @@ int main(void)
         TEST(test_a_follower_that_rests_stays_caught_up_while_its_session_fetches),
         TEST(test_a_forgotten_partition_does_not_stay_caught_up_by_the_others),
         TEST(test_a_follower_out_of_the_isr_is_looked_at_until_it_has_joined),
+        TEST(test_a_follower_that_claims_what_it_cannot_have_is_refused_and_moves_nothing),
     };
     return cmocka_run_group_tests_name("fetches of what moved", tests, NULL, NULL);
 }
