@@ -59,6 +59,16 @@ void batch_stop_replica(struct controller *controller, struct partition *partiti
         entry->leader_epoch = LEADER_EPOCH_NONE;
 }
 
+void batch_delete_stray(struct controller *controller, struct partition *partition,
+                        int32_t broker_id)
+{
+    assert(controller->batch.open);
+    struct broker_node *broker = context_broker(&controller->context, broker_id);
+    struct batch_entry *entry = entry_add(&controller->batch.stop_replica, partition, broker);
+    entry->delete_log = true;
+    entry->leader_epoch = EPOCH_DURING_DELETE;
+}
+
 void batch_update_one(struct controller *controller, struct broker_node *broker)
 {
     struct batch *batch = &controller->batch;

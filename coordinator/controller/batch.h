@@ -40,6 +40,9 @@ void batch_leader_and_isr(struct controller *controller, struct partition *parti
                           int32_t broker_id, bool is_new);
 void batch_stop_replica(struct controller *controller, struct partition *partition,
                         int32_t broker_id, bool delete_log);
+/* The log of another topic that had this one's name: its epochs mean nothing here. */
+void batch_delete_stray(struct controller *controller, struct partition *partition,
+                        int32_t broker_id);
 void batch_update_one(struct controller *controller, struct broker_node *broker);
 void batch_update_all(struct controller *controller);
 /* For whoever gets UpdateMetadata in this batch. Left out if it has no leadership yet. */

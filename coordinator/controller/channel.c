@@ -140,11 +140,27 @@ static bool changes_log_dir(const struct channel *channel, struct topic *topic, 
                                                            : error == 0 && replica->dir_offline;
 }
 
-static void log_dir_note(struct channel *channel, struct answers **answers, struct topic *topic,
-                         const struct leader_and_isr_response_leader_and_isr_partition_error *error)
+/* Who took its role, and who could not for a log that lies in the way (strays.c); what an answer
+ * says of that lets the event look again where there is such a log. */
+static bool stray_is_news(const struct channel *channel, struct topic *topic, int32_t id,
+                          int16_t error)
 {
-    if (!changes_log_dir(channel, topic, error->partition_index, error->error_code))
-        return;
+    struct partition *partition = topic ? topic_partition(topic, id) : NULL;
+    struct replica *replica = partition ? partition_replica(partition, channel->broker->id) : NULL;
+    if (!replica)
+        return false;
+    bool has_role = error == 0 || error == err_wire_code(ERR_STALE_CONTROLLER_EPOCH);
+    bool is_stray = error == err_wire_code(ERR_INCONSISTENT_TOPIC_ID);
+    bool is_news = has_role != replica->has_role || is_stray != replica->is_stray;
+    replica->has_role = has_role;
+    replica->is_stray = is_stray;
+    replica->stray_deleted = replica->stray_deleted && !has_role;
+    return is_news && partition_has_stray(partition);
+}
+
+static void keep_answer(struct channel *channel, struct answers **answers, struct topic *topic,
+                        const struct leader_and_isr_response_leader_and_isr_partition_error *error)
+{
     if (!*answers)
         *answers = answers_new(channel, 1);
     struct arena *arena = (*answers)->arena;
@@ -161,6 +177,20 @@ static void log_dir_note(struct channel *channel, struct answers **answers, stru
     (*answers)->count++;
 }
 
+/* What is worth an event: directories that fail or return, and logs of another topic. */
+struct notes {
+    struct answers *log_dirs, *strays;
+};
+
+static void note(struct channel *channel, struct notes *notes, struct topic *topic,
+                 const struct leader_and_isr_response_leader_and_isr_partition_error *error)
+{
+    if (changes_log_dir(channel, topic, error->partition_index, error->error_code))
+        keep_answer(channel, &notes->log_dirs, topic, error);
+    if (stray_is_news(channel, topic, error->partition_index, error->error_code))
+        keep_answer(channel, &notes->strays, topic, error);
+}
+
 static void leader_and_isr_answered(struct channel *channel,
                                     const struct leader_and_isr_response *response)
 {
@@ -170,19 +200,21 @@ static void leader_and_isr_answered(struct channel *channel,
                    err_name(err_from_wire(response->error_code)));
         return;
     }
-    struct answers *answers = NULL;
+    struct notes notes = {0};
     for (int32_t i = 0; i < response->partition_errors_count; i++) {
         const struct leader_and_isr_response_leader_and_isr_partition_error *error =
             &response->partition_errors[i];
-        log_dir_note(channel, &answers, context_topic(context, error->topic_name), error);
+        note(channel, &notes, context_topic(context, error->topic_name), error);
     }
     for (int32_t i = 0; i < response->topics_count; i++) {
         struct topic *topic = context_topic_by_id(context, response->topics[i].topic_id);
         for (int32_t j = 0; j < response->topics[i].partition_errors_count; j++)
-            log_dir_note(channel, &answers, topic, &response->topics[i].partition_errors[j]);
+            note(channel, &notes, topic, &response->topics[i].partition_errors[j]);
     }
-    if (answers)
-        log_dirs_answered(channel->controller, answers);
+    if (notes.log_dirs)
+        log_dirs_answered(channel->controller, notes.log_dirs);
+    if (notes.strays)
+        strays_answered(channel->controller, notes.strays);
 }
 
 static void stop_replica_answered(struct channel *channel, const struct rpc *rpc,

@@ -69,7 +69,10 @@ struct replica {
     struct broker_node *broker;
     enum replica_state state;
     bool dir_offline; /* the broker says that its log directory has failed */
-    size_t slot;      /* in broker->replicas */
+    bool has_role;    /* it says that it took the last one it was told */
+    bool is_stray;    /* it could not: a log of another topic of this name lies there (strays.c) */
+    bool stray_deleted; /* we have asked it to delete that log */
+    size_t slot;        /* in broker->replicas */
 };
 
 struct leadership {

@@ -95,7 +95,7 @@ event_fn event_broker_change, event_broker_modified;
 MUST_USE enum err brokers_load(struct controller *controller);
 MUST_USE enum err replicas_become_offline(struct controller *controller,
                                           struct replica_list *replicas);
-void brokers_tell_all(struct controller *controller); /* UpdateMetadata without partitions */
+void brokers_tell_all(struct controller *controller);        /* UpdateMetadata without partitions */
 void brokers_tell_everything(struct controller *controller); /* of all partitions, too */
 
 /* topics.c */
@@ -160,3 +160,7 @@ void waits_self_told(struct controller *controller, const struct update_metadata
 
 /* log_dir answers of LeaderAndIsr */
 void log_dirs_answered(struct controller *controller, struct answers *answers);
+
+/* strays.c */
+bool partition_has_stray(const struct partition *partition);
+void strays_answered(struct controller *controller, struct answers *answers);
