@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "broker/base/thread.h"
 #include "broker/base/trace.h"
 #include "broker/server/options.h"
 #include "broker/server/server.h"
@@ -36,6 +38,46 @@ static int block_signals(void)
     pthread_sigmask(SIG_BLOCK, &stop, NULL);
     signal(SIGPIPE, SIG_IGN);
     return signalfd(-1, &stop, SFD_CLOEXEC);
+}
+
+/* ---- While it starts ----
+ * The main thread may wait long, for ZooKeeper above all. Who asks the broker to stop meanwhile is
+ * not kept waiting: what a start leaves undone, the next one does, as after kill -9. */
+struct start_watch {
+    int signals;
+    int started; /* an eventfd */
+    pthread_t thread;
+};
+
+static void *watch_start(void *context)
+{
+    const struct start_watch *watch = context;
+    struct pollfd fds[] = {{.fd = watch->signals, .events = POLLIN},
+                           {.fd = watch->started, .events = POLLIN}};
+    while (poll(fds, 2, -1) < 0 && errno == EINTR)
+        ;
+    if (!fds[1].revents) { /* else the signal is left to wait_for_end() */
+        trace_info("stopped while it was starting");
+        _exit(0);
+    }
+    return NULL;
+}
+
+static void start_watch_begin(struct start_watch *watch, int signals)
+{
+    *watch = (struct start_watch){.signals = signals, .started = eventfd(0, EFD_CLOEXEC)};
+    if (watch->started < 0) {
+        trace_error("no descriptor for the start: %s", strerror(errno));
+        _exit(1);
+    }
+    watch->thread = thread_start("start-watch", watch_start, watch);
+}
+
+static void start_watch_end(struct start_watch *watch)
+{
+    eventfd_write(watch->started, 1);
+    pthread_join(watch->thread, NULL);
+    close(watch->started);
 }
 
 /* Until a signal (0) or a fault (1). */
@@ -71,7 +113,10 @@ static int serve(const struct options *options)
     struct server_options server_options = {.config = config,
                                             .is_standalone = options->is_standalone};
     struct server *server = NULL;
+    struct start_watch watch;
+    start_watch_begin(&watch, signals);
     e = server_start(&server_options, &server);
+    start_watch_end(&watch);
     config_unref(config);
     if (e) {
         trace_error("the broker does not start: %s", err_sentence(e));
