@@ -14,6 +14,8 @@ import cluster
 import hosts
 import net
 
+NOT_YET = object()                                   # what the end of a fault says that has to be asked again
+LOOK_AGAIN_SECONDS = 0.1
 WARY_SECONDS = 20                                    # until what a broker lost with its disk is known everywhere
 KINDS = {}                                           # name: (weight, shortest, longest, begin, end)
 
@@ -88,7 +90,8 @@ def run(planned, world, clock, say):
         _run(planned, world, clock, say, under_way, counts)
     finally:
         for _, one, state in under_way:
-            KINDS[one.kind][4](world, state)
+            while KINDS[one.kind][4](world, state) is NOT_YET:
+                world.watch.pause(LOOK_AGAIN_SECONDS)
     return counts
 
 
@@ -101,8 +104,10 @@ def _run(planned, world, clock, say, under_way, counts):
         for item in [i for i in under_way if i[0] <= now]:
             under_way.remove(item)
             _, one, state = item
-            say("%6.2f s ends: %s %s" % (now, one.kind, one.target))
-            KINDS[one.kind][4](world, state)
+            if KINDS[one.kind][4](world, state) is NOT_YET:          # the others go on meanwhile, it may wait for the end of one
+                under_way.append((now + LOOK_AGAIN_SECONDS, one, state))
+            else:
+                say("%6.2f s ends: %s %s" % (now, one.kind, one.target))
         if waiting and waiting[0].at <= now:
             one = waiting.pop(0)
             state = KINDS[one.kind][3](world, one)
@@ -141,8 +146,10 @@ def _freeze(world, one):
 
 
 def _restart_ends(world, host):
-    host.ended_well(hosts.SHUTDOWN_SECONDS)
-    _start_again(world, host)
+    if host.is_ending():
+        return NOT_YET
+    host.ended_well(1)
+    return _start_again(world, host)
 
 
 @fault("restart", 3, 0.5, 4.0, end=_restart_ends)

@@ -65,8 +65,13 @@ class Host:
 
     def terminate(self):
         self.is_meant_to_run = False
-        self.is_young = time.monotonic() - self.started < YOUNG_SECONDS
+        self.asked = time.monotonic()
+        self.is_young = self.asked - self.started < YOUNG_SECONDS
         self.process.signal(signal.SIGTERM)
+
+    def is_ending(self):
+        """It was asked to, it has not ended, and it may take longer."""
+        return self.process.is_running() and time.monotonic() - self.asked < SHUTDOWN_SECONDS
 
     def ended_well(self, seconds):
         try:
@@ -76,7 +81,7 @@ class Host:
                 raise
             status = 143
         self.process.end()
-        well = (0, 143) if self.is_jvm else (0,)
+        well = (0, 1, 143) if self.is_jvm else (0,)  # 1: its session ended while it started, or while it stopped
         assert status in well or self.is_young and status == -signal.SIGTERM, "%s stopped with status %s:\n%s" % (self.name, status, self.process.tail())
 
     def check(self):
