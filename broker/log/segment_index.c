@@ -201,7 +201,7 @@ static bool tail_from(struct segment *seg, struct index *index, int64_t position
 static enum err file_from(struct segment *seg, struct index *index, struct log_file *file,
                           int64_t position, bool may_block, struct index_mark *ret)
 {
-    uint8_t entry[INDEX_ENTRY_SIZE];
+    uint8_t entry[TIMEINDEX_ENTRY_SIZE]; /* room for either kind, as entry_offset() takes both */
     lock_acquire(&seg->log->view);
     int32_t low = 0, count = index->disk_count, high = count;
     lock_release(&seg->log->view);
