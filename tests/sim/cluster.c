@@ -298,23 +298,35 @@ int32_t cluster_guess_leader(struct cluster *cluster, int32_t topic, int32_t par
     return leader;
 }
 
-static bool is_partition_whole(struct cluster *cluster, int32_t topic, int32_t partition)
+static bool leader_is_whole(struct cluster *cluster, const char *topic, int32_t partition,
+                            const struct znode_partition_state *state)
 {
-    int32_t leader = world_leader(cluster->world, cluster->world->topics[topic], partition);
-    if (leader == -2)
-        return true; /* there is none */
-    if (leader < 0 || !cluster->nodes[leader].is_alive)
-        return false;
-    struct partition *p = replica_manager_get(cluster->nodes[leader].server.broker.replica_manager,
-                                              slice_str(cluster->world->topics[topic]), partition);
+    struct node *leader = &cluster->nodes[state->leader];
+    struct partition *p =
+        replica_manager_get(leader->server.broker.replica_manager, slice_str(topic), partition);
     if (!p)
         return false;
     struct isr_view view = partition_isr_view(p);
     struct log *log = partition_log(p);
-    bool is_whole = view.is_leader && view.committed_count == view.replicas_count && log &&
+    bool is_whole = view.is_leader && view.leader_epoch == state->leader_epoch &&
+                    view.committed_count == view.replicas_count &&
+                    state->isr.count == view.replicas_count && log &&
                     partition_high_watermark(p) == log_end_offset(log);
     partition_unref(p);
     return is_whole;
+}
+
+/* As the znode says and as its leader knows: one may be ahead of the other. */
+static bool is_partition_whole(struct cluster *cluster, int32_t topic, int32_t partition)
+{
+    OWNED(arena) struct arena *arena = arena_new();
+    struct znode_partition_state state = {0};
+    int64_t zxid;
+    const char *name = cluster->world->topics[topic];
+    if (!world_read_state(cluster->world, name, partition, arena, &state, &zxid))
+        return true; /* there is none */
+    return state.leader >= 0 && cluster->nodes[state.leader].is_alive &&
+           leader_is_whole(cluster, name, partition, &state);
 }
 
 bool cluster_is_whole(struct cluster *cluster)

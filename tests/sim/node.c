@@ -205,6 +205,12 @@ static void isr_thinned(void *context, struct partition *partition)
     note_keeper_post(node->server.note_keeper, partition);
 }
 
+static void look_at_watermarks(void *context, int64_t at_ms)
+{
+    struct node *node = context;
+    isr_sender_look_at_watermarks(node->server.isr_sender, at_ms);
+}
+
 static void dir_failed(void *context, const struct log_dir *dir)
 {
     struct node *node = context;
@@ -333,6 +339,7 @@ static void make_replicas(struct node *node)
         .broker_epoch = broker_epoch,
         .isr_changed = isr_changed,
         .isr_thinned = isr_thinned,
+        .look_at_watermarks = look_at_watermarks,
         .context = node,
         .replica_lag_max_ms = server->config->replica_lag_time_max_ms,
     };

@@ -55,8 +55,8 @@ sim_mutation(anyone_joins broker/replica/partition_isr.c
 sim_mutation(no_truncation broker/replica/partition_follow.c
              "enum err e = log_truncate(partition->log, offset)"
              "enum err e = ERR_OK")
-sim_mutation(old_roles broker/replica/partition.c
-             "if (assignment->leader_epoch < partition->leader_epoch)"
+sim_mutation(early_ack broker/replica/partition_io.c
+             "if (partition_high_watermark(partition) < required_offset)"
              "if (false)")
 sim_mutation(anyone_leads coordinator/controller/leader_pick.c
              "if (online(context, partition, id) && (!among || ids_contains(among, id)))"
