@@ -515,6 +515,20 @@ test_a_follower_that_claims_what_it_cannot_have_is_refused_and_moves_nothing(voi
     partition_unref(p);
 }
 
+/* Trap 56: limits were lowered after large batches had been written. */
+static void test_a_followers_first_batch_comes_whole_however_small_its_limits(void **state)
+{
+    struct api *api = *state;
+    struct partition *p = replicated_topic(api, "t", 2);
+    append_to(p, 3);
+    append_to(p, 3);
+    struct client two = {.api = api};
+    as_broker(&two, 2);
+    struct asked asked = {.topic = "t", .leader_epoch = EPOCH, .max_bytes = 1};
+    assert_int_equal(seen_in(only(ask(&two, &asked, 1))).batches, 1);
+    partition_unref(p);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, api_setup, api_teardown)
@@ -534,6 +548,7 @@ int main(void)
         TEST(test_a_forgotten_partition_does_not_stay_caught_up_by_the_others),
         TEST(test_a_follower_out_of_the_isr_is_looked_at_until_it_has_joined),
         TEST(test_a_follower_that_claims_what_it_cannot_have_is_refused_and_moves_nothing),
+        TEST(test_a_followers_first_batch_comes_whole_however_small_its_limits),
     };
     return cmocka_run_group_tests_name("fetches of what moved", tests, NULL, NULL);
 }
