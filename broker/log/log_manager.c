@@ -281,6 +281,15 @@ void log_manager_run(struct log_manager *manager, void (*work)(void *context), v
         work(context);
 }
 
+void log_manager_run_request(struct log_manager *manager, void (*work)(void *context),
+                             void *context)
+{
+    if (manager->workers)
+        log_workers_run_request(manager->workers, work, context);
+    else
+        work(context);
+}
+
 /* --- views --- */
 
 int log_manager_dirs_count(const struct log_manager *manager)

@@ -88,6 +88,9 @@ MUST_USE enum err log_manager_checkpoint_high_watermarks(struct log_manager *man
 
 /* Run on a log worker. Takes nothing: `work` and `context` are the caller's. */
 void log_manager_run(struct log_manager *manager, void (*work)(void *context), void *context);
+/* The same for a request, which may wait for a disk: it never keeps the logs' own work waiting. */
+void log_manager_run_request(struct log_manager *manager, void (*work)(void *context),
+                             void *context);
 
 struct log_dir_view {
     const struct log_dir *dir;

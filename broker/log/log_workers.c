@@ -9,6 +9,9 @@
 #include "broker/base/thread.h"
 
 #define PARALLEL_THREADS_MAX 64
+/* So many threads take no requests: however many readers wait for a disk, what the logs do for
+ * their producers (flushes after rolls, write-back) begins at once. */
+#define REQUESTS_KEEP_FREE 2
 
 struct work {
     struct list_node node;
@@ -19,28 +22,54 @@ struct work {
 struct log_workers {
     pthread_mutex_t mutex; /* guards all below; raw, as a condition goes with it */
     pthread_cond_t has_work;
-    struct list_node queue;
+    struct list_node queue, requests;
+    int requests_running, requests_max;
     bool is_stopping;
     int count;
     pthread_t threads[];
 };
 
-static struct work *take(struct log_workers *workers)
+/* The logs' own work first; of the requests no more than may run at a time, until the end. */
+static struct list_node *next_node(struct log_workers *workers, bool *ret_is_request)
 {
+    *ret_is_request = false;
+    if (!list_is_empty(&workers->queue))
+        return list_pop_front(&workers->queue);
+    if (list_is_empty(&workers->requests) ||
+        (workers->requests_running >= workers->requests_max && !workers->is_stopping))
+        return NULL;
+    *ret_is_request = true;
+    return list_pop_front(&workers->requests);
+}
+
+static struct work *take(struct log_workers *workers, bool *ret_is_request)
+{
+    struct list_node *node;
     pthread_mutex_lock(&workers->mutex);
-    while (list_is_empty(&workers->queue) && !workers->is_stopping)
+    while (!(node = next_node(workers, ret_is_request)) && !workers->is_stopping)
         pthread_cond_wait(&workers->has_work, &workers->mutex);
-    struct list_node *node = list_pop_front(&workers->queue);
+    workers->requests_running += *ret_is_request;
     pthread_mutex_unlock(&workers->mutex);
     return node ? list_entry(node, struct work, node) : NULL;
+}
+
+/* This thread takes the next by itself: nobody needs to be woken for it. */
+static void request_has_ended(struct log_workers *workers)
+{
+    pthread_mutex_lock(&workers->mutex);
+    workers->requests_running--;
+    pthread_mutex_unlock(&workers->mutex);
 }
 
 static void *run_worker(void *context)
 {
     struct work *work;
-    while ((work = take(context))) {
+    bool is_request;
+    while ((work = take(context, &is_request))) {
         work->run(work->context);
         free(work);
+        if (is_request)
+            request_has_ended(context);
     }
     return NULL;
 }
@@ -52,6 +81,8 @@ struct log_workers *log_workers_start(int count)
     pthread_mutex_init(&workers->mutex, NULL);
     pthread_cond_init(&workers->has_work, NULL);
     list_init(&workers->queue);
+    list_init(&workers->requests);
+    workers->requests_max = count > REQUESTS_KEEP_FREE ? count - REQUESTS_KEEP_FREE : 1;
     workers->count = count;
     for (int i = 0; i < count; i++)
         workers->threads[i] = thread_start("log-worker", run_worker, workers);
@@ -73,7 +104,8 @@ void log_workers_stop(struct log_workers *workers)
     free(workers);
 }
 
-void log_workers_run(struct log_workers *workers, void (*run)(void *context), void *context)
+static void put(struct log_workers *workers, struct list_node *queue, void (*run)(void *context),
+                void *context)
 {
     struct work *work = mem_new(struct work);
     work->run = run;
@@ -81,7 +113,7 @@ void log_workers_run(struct log_workers *workers, void (*run)(void *context), vo
     pthread_mutex_lock(&workers->mutex);
     bool is_stopping = workers->is_stopping;
     if (!is_stopping) {
-        list_push_back(&workers->queue, &work->node);
+        list_push_back(queue, &work->node);
         pthread_cond_signal(&workers->has_work);
     }
     pthread_mutex_unlock(&workers->mutex);
@@ -89,6 +121,16 @@ void log_workers_run(struct log_workers *workers, void (*run)(void *context), vo
         run(context);
         free(work);
     }
+}
+
+void log_workers_run(struct log_workers *workers, void (*run)(void *context), void *context)
+{
+    put(workers, &workers->queue, run, context);
+}
+
+void log_workers_run_request(struct log_workers *workers, void (*run)(void *context), void *context)
+{
+    put(workers, &workers->requests, run, context);
 }
 
 struct parallel {

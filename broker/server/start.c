@@ -296,7 +296,7 @@ static void run_request(void *context)
 static void to_worker(void *context, struct request *request)
 {
     struct server *server = context;
-    log_manager_run(server->broker.log_manager, run_request, request);
+    log_manager_run_request(server->broker.log_manager, run_request, request);
 }
 
 /* What may change while the network runs. The two arrays are the caller's to free. */
