@@ -40,6 +40,12 @@ void log_workers_run(struct log_workers *workers, void (*work)(void *context), v
     node_post(workers->node, QUEUE_WORKERS, work, context);
 }
 
+void log_workers_run_request(struct log_workers *workers, void (*work)(void *context),
+                             void *context)
+{
+    log_workers_run(workers, work, context);
+}
+
 void parallel_for(int threads, int count, void (*visit)(void *context, int index), void *context)
 {
     (void)threads;
