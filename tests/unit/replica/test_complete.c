@@ -1,6 +1,6 @@
 /* Whom a leader notes as complete though out of the ISR, and that its high watermark stands still
  * for as long as the note may be believed (KIP-966). */
-#include "replica_fixture.h"
+#include "leading_world.h"
 
 #include "broker/replica/partition_complete.h"
 #include "broker/replica/partition_internal.h"
@@ -9,10 +9,7 @@
 #define EPOCH_OF_3 33
 
 struct note_world {
-    struct replicas *r;
-    struct live_brokers *live;
-    struct partition_host host;
-    struct partition *p;
+    struct leading_world leading;
     struct arena *arena;
     int32_t told;
 };
@@ -26,14 +23,10 @@ static void told(void *context, struct partition *partition)
 static int setup(void **state)
 {
     struct note_world *w = mem_new(struct note_world);
-    w->r = replicas_new();
-    w->r->min_insync_replicas = 2;
-    w->live = live_brokers_new();
-    live_brokers_set(w->live, (int32_t[]){1, 2, 3}, 3);
-    w->host.live_brokers = w->live;
-    atomic_store(&w->host.replica_lag_max_ms, REPLICA_LAG_DEFAULT_MS);
-    w->host.isr_thinned = told;
-    w->host.context = w;
+    leading_world_init(&w->leading);
+    w->leading.r->min_insync_replicas = 2;
+    w->leading.host.isr_thinned = told;
+    w->leading.host.context = w;
     w->arena = arena_new();
     *state = w;
     return 0;
@@ -42,28 +35,10 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct note_world *w = *state;
-    partition_unref(w->p);
-    live_brokers_free(w->live);
-    replicas_free(w->r);
+    leading_world_done(&w->leading);
     arena_free(w->arena);
     free(w);
     return 0;
-}
-
-/* Lead 1, 2, 3 with the first so many of them in sync. */
-static struct partition *lead(struct note_world *w, int32_t leader_epoch, int32_t in_sync)
-{
-    struct role_spec spec = {.leader_epoch = leader_epoch,
-                             .partition_epoch = leader_epoch * 10,
-                             .id = id_of(1),
-                             .replicas = {1, 2, 3},
-                             .replicas_count = 3,
-                             .isr = {1, 2, 3},
-                             .isr_count = in_sync};
-    partition_unref(w->p);
-    w->p = take_role(w->r, &spec);
-    partition_set_host(w->p, &w->host);
-    return w->p;
 }
 
 static void be_at(struct partition *p, int32_t broker_id, int64_t broker_epoch, int64_t offset)
@@ -75,22 +50,22 @@ static void be_at(struct partition *p, int32_t broker_id, int64_t broker_epoch, 
 
 static enum note_action look(struct note_world *w, struct complete_note *note)
 {
-    return partition_look_at_note(w->p, w->arena, note);
+    return partition_look_at_note(w->leading.p, w->arena, note);
 }
 
 /* 10 records that all three have, then 2 alone is in sync with us and has 12; then it leaves. */
 static struct partition *left_by_the_second(struct note_world *w)
 {
-    struct partition *p = lead(w, 1, 3);
+    struct partition *p = lead(&w->leading, 1, 3);
     append_to(p, 10);
     be_at(p, 2, EPOCH_OF_2, 10);
     be_at(p, 3, EPOCH_OF_3, 10);
     assert_int_equal(partition_high_watermark(p), 10);
-    p = lead(w, 2, 2);
+    p = lead(&w->leading, 2, 2);
     append_to(p, 2);
     be_at(p, 2, EPOCH_OF_2, 12);
     assert_int_equal(partition_high_watermark(p), 12);
-    return lead(w, 3, 1);
+    return lead(&w->leading, 3, 1);
 }
 
 static void test_who_had_reached_the_high_watermark_is_noted_and_nobody_else(void **state)
@@ -111,12 +86,12 @@ static void test_with_enough_in_sync_nothing_is_noted(void **state)
 {
     struct note_world *w = *state;
     struct complete_note note;
-    struct partition *p = lead(w, 1, 2);
+    struct partition *p = lead(&w->leading, 1, 2);
     append_to(p, 3);
     be_at(p, 2, EPOCH_OF_2, 3);
     assert_int_equal(look(w, &note), NOTE_KEEP);
-    w->r->min_insync_replicas = 1; /* Kafka's default */
-    lead(w, 2, 1);
+    w->leading.r->min_insync_replicas = 1; /* Kafka's default */
+    lead(&w->leading, 2, 1);
     assert_int_equal(look(w, &note), NOTE_KEEP);
 }
 
@@ -124,12 +99,12 @@ static void test_a_follower_whose_broker_epoch_is_unknown_is_not_noted(void **st
 {
     struct note_world *w = *state;
     struct complete_note note;
-    struct partition *p = lead(w, 1, 2);
+    struct partition *p = lead(&w->leading, 1, 2);
     append_to(p, 3);
     be_at(p, 2, UNKNOWN_BROKER_EPOCH, 3);
-    lead(w, 2, 1);
+    lead(&w->leading, 2, 1);
     assert_int_equal(look(w, &note), NOTE_KEEP);
-    be_at(w->p, 2, EPOCH_OF_2, 3);
+    be_at(w->leading.p, 2, EPOCH_OF_2, 3);
     assert_int_equal(look(w, &note), NOTE_WRITE);
 }
 
@@ -139,7 +114,7 @@ static void test_a_new_leader_notes_only_who_has_all_that_it_began_with(void **s
 {
     struct note_world *w = *state;
     struct complete_note note;
-    struct partition *p = lead(w, 1, 1);
+    struct partition *p = lead(&w->leading, 1, 1);
     append_to(p, 10);
     struct role_spec follow = {.leader = 2,
                                .leader_epoch = 2,
@@ -147,8 +122,8 @@ static void test_a_new_leader_notes_only_who_has_all_that_it_began_with(void **s
                                .id = id_of(1),
                                .replicas = {1, 2, 3},
                                .replicas_count = 3};
-    partition_unref(take_role(w->r, &follow));
-    p = lead(w, 3, 1);
+    partition_unref(take_role(w->leading.r, &follow));
+    p = lead(&w->leading, 3, 1);
     assert_int_equal(partition_high_watermark(p), 0);
     be_at(p, 2, EPOCH_OF_2, 9);
     assert_int_equal(look(w, &note), NOTE_KEEP);
@@ -181,7 +156,7 @@ static void test_a_grown_isr_voids_the_note_by_itself(void **state)
     struct complete_note note;
     left_by_the_second(w);
     assert_int_equal(look(w, &note), NOTE_WRITE);
-    struct partition *p = lead(w, 4, 2); /* another version of the state znode */
+    struct partition *p = lead(&w->leading, 4, 2); /* another version of the state znode */
     append_to(p, 1);
     be_at(p, 2, EPOCH_OF_2, 13);
     assert_int_equal(partition_high_watermark(p), 13);
@@ -194,7 +169,7 @@ static void test_a_note_that_may_not_have_been_written_is_written_again(void **s
     struct complete_note note;
     left_by_the_second(w);
     assert_int_equal(look(w, &note), NOTE_WRITE);
-    partition_note_unsure(w->p);
+    partition_note_unsure(w->leading.p);
     assert_int_equal(look(w, &note), NOTE_WRITE);
 }
 

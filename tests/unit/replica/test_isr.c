@@ -1,61 +1,7 @@
 /* The ISR of a partition that is led here (KIP-497): who may join, who must leave, what the
  * controller's answers make of it, and for whom the high watermark waits meanwhile
  * (storage-and-replication §13, traps 47 to 50). */
-#include "replica_fixture.h"
-
-#include "broker/replica/replication.h"
-
-#define LAG_MS 10000
-
-struct isr_world {
-    struct replicas *r;
-    struct live_brokers *live;
-    struct partition_host host;
-    struct partition *p;
-};
-
-static int setup(void **state)
-{
-    struct isr_world *w = mem_new(struct isr_world);
-    w->r = replicas_new();
-    w->live = live_brokers_new();
-    live_brokers_set(w->live, (int32_t[]){1, 2, 3}, 3);
-    w->host.live_brokers = w->live;
-    atomic_store(&w->host.replica_lag_max_ms, LAG_MS);
-    *state = w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct isr_world *w = *state;
-    partition_unref(w->p);
-    live_brokers_free(w->live);
-    replicas_free(w->r);
-    free(w);
-    return 0;
-}
-
-static struct role_spec role_of(int32_t leader_epoch, int32_t in_sync)
-{
-    return (struct role_spec){.leader_epoch = leader_epoch,
-                              .partition_epoch = leader_epoch * 10,
-                              .id = id_of(1),
-                              .replicas = {1, 2, 3},
-                              .replicas_count = 3,
-                              .isr = {1, 2, 3},
-                              .isr_count = in_sync};
-}
-
-/* Lead, with the first `in_sync` of the replicas 1, 2, 3 in the ISR. */
-static struct partition *lead(struct isr_world *w, int32_t leader_epoch, int32_t in_sync)
-{
-    struct role_spec spec = role_of(leader_epoch, in_sync);
-    partition_unref(w->p);
-    w->p = take_role(w->r, &spec);
-    partition_set_host(w->p, &w->host);
-    return w->p;
-}
+#include "leading_world.h"
 
 static int64_t end_of(struct partition *p)
 {
@@ -67,11 +13,6 @@ static void be_at(struct partition *p, int32_t broker_id, int64_t offset)
     assert_err(
         partition_follower_fetched(p, partition_leader_epoch(p), broker_id, offset, end_of(p), 0),
         ERR_OK);
-}
-
-static void pass(struct isr_world *w, int64_t ms)
-{
-    clock_manual_advance_ms(&w->r->logs->clock, ms);
 }
 
 static void assert_isr(const struct isr_change *change, const int32_t *ids, int32_t count)
@@ -140,7 +81,7 @@ static void test_a_replica_joins_once_it_has_what_is_committed(void **state)
 /* It may lack the records that an earlier leader had committed. */
 static void test_a_replica_joins_only_with_all_of_the_earlier_epochs(void **state)
 {
-    struct isr_world *w = *state;
+    struct leading_world *w = *state;
     w->r->min_insync_replicas = 2; /* the watermark stands at 0 */
     struct partition *p = lead(w, 1, 1);
     append_to(p, 10);
@@ -155,7 +96,7 @@ static void test_a_replica_joins_only_with_all_of_the_earlier_epochs(void **stat
 
 static void test_a_replica_that_is_not_alive_does_not_join(void **state)
 {
-    struct isr_world *w = *state;
+    struct leading_world *w = *state;
     struct partition *p = lead(w, 1, 1);
     live_brokers_set(w->live, (int32_t[]){1, 3}, 2);
     be_at(p, 2, 0);
@@ -166,7 +107,7 @@ static void test_a_replica_that_is_not_alive_does_not_join(void **state)
 
 static void test_one_change_is_under_way_at_a_time(void **state)
 {
-    struct isr_world *w = *state;
+    struct leading_world *w = *state;
     struct partition *p = lead(w, 1, 2);
     append_to(p, 5);
     be_at(p, 2, 5);
@@ -187,7 +128,7 @@ static void test_one_change_is_under_way_at_a_time(void **state)
 /* Trap 50. */
 static void test_a_joining_replica_holds_the_watermark_however_slow_it_is(void **state)
 {
-    struct isr_world *w = *state;
+    struct leading_world *w = *state;
     struct partition *p = lead(w, 1, 1);
     be_at(p, 2, 0);
     struct isr_change *change = expand(p, 2);
@@ -207,7 +148,7 @@ static void test_a_joining_replica_holds_the_watermark_however_slow_it_is(void *
 
 static void test_a_joining_replica_does_not_count_towards_min_isr_before_it_is_in(void **state)
 {
-    struct isr_world *w = *state;
+    struct leading_world *w = *state;
     w->r->min_insync_replicas = 2;
     struct partition *p = lead(w, 1, 1);
     be_at(p, 2, 0);
@@ -222,7 +163,7 @@ static void test_a_joining_replica_does_not_count_towards_min_isr_before_it_is_i
 
 static void test_a_replica_that_lags_too_long_leaves(void **state)
 {
-    struct isr_world *w = *state;
+    struct leading_world *w = *state;
     struct partition *p = lead(w, 1, 3);
     append_to(p, 5);
     be_at(p, 2, 5);
@@ -241,7 +182,7 @@ static void test_a_replica_that_lags_too_long_leaves(void **state)
 
 static void test_a_replica_that_has_everything_never_leaves(void **state)
 {
-    struct isr_world *w = *state;
+    struct leading_world *w = *state;
     struct partition *p = lead(w, 1, 2);
     append_to(p, 5);
     be_at(p, 2, 5);
@@ -251,7 +192,7 @@ static void test_a_replica_that_has_everything_never_leaves(void **state)
 
 static void test_a_replica_that_is_always_one_batch_behind_stays(void **state)
 {
-    struct isr_world *w = *state;
+    struct leading_world *w = *state;
     struct partition *p = lead(w, 1, 2);
     for (int i = 1; i <= 8; i++) {
         append_to(p, 1);
@@ -263,7 +204,7 @@ static void test_a_replica_that_is_always_one_batch_behind_stays(void **state)
 
 static void test_a_replica_that_fetches_and_falls_behind_leaves(void **state)
 {
-    struct isr_world *w = *state;
+    struct leading_world *w = *state;
     struct partition *p = lead(w, 1, 2);
     for (int i = 0; i < 4; i++) {
         append_to(p, 10);
@@ -278,7 +219,7 @@ static void test_a_replica_that_fetches_and_falls_behind_leaves(void **state)
 
 static void test_the_leader_alone_stays(void **state)
 {
-    struct isr_world *w = *state;
+    struct leading_world *w = *state;
     struct partition *p = lead(w, 1, 1);
     append_to(p, 5);
     pass(w, 10 * LAG_MS);
@@ -287,7 +228,7 @@ static void test_the_leader_alone_stays(void **state)
 
 static void test_those_in_sync_have_their_time_from_the_election_on(void **state)
 {
-    struct isr_world *w = *state;
+    struct leading_world *w = *state;
     struct partition *p = lead(w, 1, 2);
     append_to(p, 5);
     pass(w, 10 * LAG_MS);
@@ -305,7 +246,7 @@ static void test_those_in_sync_have_their_time_from_the_election_on(void **state
 /* Trap 47. */
 static void test_what_was_sent_to_a_follower_is_not_what_it_has(void **state)
 {
-    struct isr_world *w = *state;
+    struct leading_world *w = *state;
     struct partition *p = lead(w, 1, 2);
     append_to(p, 10);
     struct partition_read read = {.fetch_offset = 0,
@@ -327,7 +268,7 @@ static void test_what_was_sent_to_a_follower_is_not_what_it_has(void **state)
 /* Trap 48. */
 static void test_below_min_isr_nothing_is_committed_until_enough_are_back(void **state)
 {
-    struct isr_world *w = *state;
+    struct leading_world *w = *state;
     w->r->min_insync_replicas = 2;
     struct partition *p = lead(w, 1, 2);
     append_to(p, 5);
@@ -347,7 +288,7 @@ static void test_below_min_isr_nothing_is_committed_until_enough_are_back(void *
 /* Trap 49. */
 static void test_a_caught_up_replica_holds_the_watermark_only_while_it_is_alive(void **state)
 {
-    struct isr_world *w = *state;
+    struct leading_world *w = *state;
     struct partition *p = lead(w, 1, 1);
     be_at(p, 2, 0);
     append_to(p, 5);
@@ -360,7 +301,7 @@ static void test_a_caught_up_replica_holds_the_watermark_only_while_it_is_alive(
 /* Nobody appends or fetches any more, and a producer waits for acks=all. */
 static void test_the_look_for_laggards_sets_the_watermark_free_too(void **state)
 {
-    struct isr_world *w = *state;
+    struct leading_world *w = *state;
     struct partition *p = lead(w, 1, 1);
     be_at(p, 2, 0);
     append_to(p, 5);
@@ -373,7 +314,7 @@ static void test_the_look_for_laggards_sets_the_watermark_free_too(void **state)
 /* What it asked for was checked against an epoch that has gone by: its records may be others. */
 static void test_a_position_of_an_earlier_epoch_does_not_count(void **state)
 {
-    struct isr_world *w = *state;
+    struct leading_world *w = *state;
     struct partition *p = lead(w, 1, 2);
     append_to(p, 10);
     lead(w, 3, 2);
@@ -385,7 +326,7 @@ static void test_a_position_of_an_earlier_epoch_does_not_count(void **state)
 
 /* --- the controller's answers --- */
 
-static struct isr_change *joining(struct isr_world *w)
+static struct isr_change *joining(struct leading_world *w)
 {
     struct partition *p = lead(w, 1, 1);
     append_to(p, 5);
@@ -396,7 +337,7 @@ static struct isr_change *joining(struct isr_world *w)
 static void test_a_change_that_was_not_attempted_may_be_wished_again(void **state)
 {
     static const enum err errors[] = {ERR_OPERATION_NOT_ATTEMPTED, ERR_INELIGIBLE_REPLICA};
-    struct isr_world *w = *state;
+    struct leading_world *w = *state;
     struct isr_change *change = joining(w);
     for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
         assert_false(refuse(w->p, change, errors[i]));
@@ -410,7 +351,7 @@ static void test_a_change_that_was_not_attempted_may_be_wished_again(void **stat
 
 static void test_whoever_may_not_join_holds_the_watermark_no_longer(void **state)
 {
-    struct isr_world *w = *state;
+    struct leading_world *w = *state;
     struct isr_change *change = joining(w);
     append_to(w->p, 5);
     live_brokers_set(w->live, (int32_t[]){1, 3}, 2);
@@ -425,7 +366,7 @@ static void test_a_change_that_is_refused_stays_under_way_until_leader_and_isr(v
     static const enum err errors[] = {
         ERR_UNKNOWN_TOPIC_OR_PARTITION, ERR_UNKNOWN_TOPIC_ID, ERR_FENCED_LEADER_EPOCH,
         ERR_INVALID_UPDATE_VERSION,     ERR_INVALID_REQUEST,  ERR_NEW_LEADER_ELECTED};
-    struct isr_world *w = *state;
+    struct leading_world *w = *state;
     struct isr_change *change = joining(w);
     for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
         assert_false(refuse(w->p, change, errors[i]));
@@ -444,7 +385,7 @@ static void test_any_other_error_sends_the_change_again(void **state)
 {
     static const enum err errors[] = {ERR_UNKNOWN_SERVER_ERROR, ERR_REQUEST_TIMED_OUT,
                                       ERR_NOT_CONTROLLER, ERR_CLUSTER_AUTHORIZATION_FAILED};
-    struct isr_world *w = *state;
+    struct leading_world *w = *state;
     struct isr_change *change = joining(w);
     for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
         assert_true(refuse(w->p, change, errors[i]));
@@ -456,7 +397,7 @@ static void test_any_other_error_sends_the_change_again(void **state)
 
 static void test_the_controllers_isr_counts_not_the_one_that_was_wished(void **state)
 {
-    struct isr_world *w = *state;
+    struct leading_world *w = *state;
     struct isr_change *change = joining(w);
     struct isr_answer answer = {.leader = SELF,
                                 .leader_epoch = 1,
@@ -471,7 +412,7 @@ static void test_the_controllers_isr_counts_not_the_one_that_was_wished(void **s
 
 static void test_answers_of_another_leader_epoch_or_an_older_state_change_nothing(void **state)
 {
-    struct isr_world *w = *state;
+    struct leading_world *w = *state;
     struct isr_change *change = joining(w);
     struct isr_answer answer = {
         .leader_epoch = 2, .partition_epoch = 11, .isr = change->isr, .isr_count = 2};
@@ -486,7 +427,7 @@ static void test_answers_of_another_leader_epoch_or_an_older_state_change_nothin
 
 static void test_an_answer_after_leader_and_isr_changes_nothing(void **state)
 {
-    struct isr_world *w = *state;
+    struct leading_world *w = *state;
     struct isr_change *change = joining(w);
     assert_true(partition_isr_wants(w->p, change));
     lead(w, 2, 1);
@@ -498,9 +439,9 @@ static void test_an_answer_after_leader_and_isr_changes_nothing(void **state)
 
 static void test_an_answer_that_finds_a_follower_changes_nothing(void **state)
 {
-    struct isr_world *w = *state;
+    struct leading_world *w = *state;
     struct isr_change *change = joining(w);
-    struct role_spec spec = role_of(2, 3);
+    struct role_spec spec = leading_role(2, 3);
     spec.leader = 2;
     partition_unref(take_role(w->r, &spec));
     assert_false(partition_isr_wants(w->p, change));
@@ -513,7 +454,7 @@ static void test_an_answer_that_finds_a_follower_changes_nothing(void **state)
 /* It was sent twice, as its first answer got lost. */
 static void test_an_answer_to_a_change_that_is_settled_does_not_settle_the_next(void **state)
 {
-    struct isr_world *w = *state;
+    struct leading_world *w = *state;
     struct isr_change *first = joining(w);
     struct isr_answer late = {.leader = SELF,
                               .leader_epoch = 1,
@@ -537,7 +478,7 @@ static void test_an_answer_to_a_change_that_is_settled_does_not_settle_the_next(
 
 static void test_consumers_may_read_where_the_offset_is_and_in_sync(void **state)
 {
-    struct isr_world *w = *state;
+    struct leading_world *w = *state;
     struct partition *p = lead(w, 1, 2);
     struct read_candidate *found;
     append_to(p, 10);
@@ -554,7 +495,7 @@ static void test_consumers_may_read_where_the_offset_is_and_in_sync(void **state
 /* The end of a reassignment: replicas 1 alone, and 3 is still in the ISR. */
 static void test_a_member_of_the_isr_that_is_no_replica_holds_the_watermark(void **state)
 {
-    struct isr_world *w = *state;
+    struct leading_world *w = *state;
     w->p = take_role(w->r, &(struct role_spec){.leader_epoch = 1,
                                                .partition_epoch = 10,
                                                .id = id_of(1),
@@ -575,7 +516,7 @@ static void test_a_member_of_the_isr_that_is_no_replica_holds_the_watermark(void
 /* Epoch 2 was another's, of which this broker has not heard: 2 and 3 may have cut what they had. */
 static void test_what_followers_had_counts_no_more_once_an_epoch_was_missed(void **state)
 {
-    struct isr_world *w = *state;
+    struct leading_world *w = *state;
     struct partition *p = lead(w, 1, 3);
     append_to(p, 5);
     be_at(p, 2, 5);
@@ -590,7 +531,7 @@ static void test_what_followers_had_counts_no_more_once_an_epoch_was_missed(void
     assert_int_equal(partition_high_watermark(p), 6);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, leading_setup, leading_teardown)
 
 int main(void)
 {
