@@ -104,7 +104,7 @@ def go_program(name):
 def java_program(name):
     """The command that runs a class of tests/interop/java with Kafka's own clients."""
     classes = harness.CACHE / "java"
-    subprocess.run(["javac", "-cp", "%s/*" % harness.jars(), "-d", str(classes), str(HERE / "java" / (name + ".java"))], check=True)
+    subprocess.run(["javac", "-cp", "%s/*" % harness.jars(), "-d", str(classes), "-sourcepath", str(HERE / "java"), str(HERE / "java" / (name + ".java"))], check=True)
     return ["java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
             "-Dlog4j.configuration=file:%s" % (harness.CACHE / "log4j.properties"), "-cp", "%s:%s/*" % (classes, harness.jars()), name]
 

@@ -19,17 +19,7 @@ public class Reader {
         settings.put("reconnect.backoff.ms", "20");
         settings.put("reconnect.backoff.max.ms", "200");
         settings.put("request.timeout.ms", "10000");
-        AtomicBoolean ended = new AtomicBoolean();
-        Thread waiter = new Thread(() -> {
-            try {
-                while (System.in.read() >= 0) { }
-            } catch (java.io.IOException e) {
-                throw new RuntimeException(e);
-            }
-            ended.set(true);
-        });
-        waiter.setDaemon(true);
-        waiter.start();
+        AtomicBoolean ended = Input.ended();
         try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(settings, new StringDeserializer(), new StringDeserializer())) {
             TopicPartition partition = new TopicPartition(args[1], 0);
             consumer.assign(Collections.singleton(partition));

@@ -20,17 +20,7 @@ public class Stream {
         settings.put("reconnect.backoff.ms", "20");
         settings.put("reconnect.backoff.max.ms", "200");
         settings.put("request.timeout.ms", "10000");
-        AtomicBoolean ended = new AtomicBoolean();
-        Thread waiter = new Thread(() -> {
-            try {
-                while (System.in.read() >= 0) { }
-            } catch (java.io.IOException e) {
-                throw new RuntimeException(e);
-            }
-            ended.set(true);
-        });
-        waiter.setDaemon(true);
-        waiter.start();
+        AtomicBoolean ended = Input.ended();
         KafkaProducer<String, String> producer = new KafkaProducer<>(settings, new StringSerializer(), new StringSerializer());
         for (int i = 0; !ended.get(); i++) {
             String number = Integer.toString(i);
