@@ -67,6 +67,20 @@ enum standing_others standing_others(const struct context *context,
     return best;
 }
 
+/* Of an ISR whose members were all stopped uncleanly: the one that leads, or would be chosen. */
+static int32_t keeper(const struct context *context, const struct partition *partition)
+{
+    const struct leadership *state = &partition->leadership;
+    if (partition_replica_is_online(context, partition, state->leader))
+        return state->leader;
+    for (int32_t i = 0; i < partition->replicas.count; i++) {
+        int32_t id = partition->replicas.ids[i];
+        if (ids_contains(&state->isr, id) && partition_replica_is_online(context, partition, id))
+            return id;
+    }
+    return LEADER_NONE;
+}
+
 bool standing_is_doubtful(const struct context *context, const struct partition *partition,
                           int32_t id)
 {
@@ -78,5 +92,7 @@ bool standing_is_doubtful(const struct context *context, const struct partition 
         if (standing_is_whole(context, partition, state->isr.ids[i]))
             return true;
     }
-    return state->isr.count == 1 && state->leader == id && partition->replicas.count > 1;
+    if (state->isr.count == 1)
+        return state->leader == id && partition->replicas.count > 1;
+    return id != keeper(context, partition);
 }

@@ -39,6 +39,8 @@ enum standing_others standing_others(const struct context *context,
 /* For a controller that has just loaded the cluster: a member of the ISR was stopped uncleanly and
  * came back while nobody looked. It must not stay where another member, or possibly one that a note
  * knows (the leader alone is in the ISR), is better: as a leader it may lack what is committed, and
- * as a follower it would count as one that has everything once the leader is lost. */
+ * as a follower it would count as one that has everything once the leader is lost. Where all were,
+ * one of them goes on and the others join it again: had they stayed, no later state would tell
+ * who of them loses something once more. */
 bool standing_is_doubtful(const struct context *context, const struct partition *partition,
                           int32_t id);

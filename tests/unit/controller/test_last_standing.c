@@ -273,8 +273,28 @@ static void test_a_follower_that_crashed_and_came_back_unseen_is_doubtful(void *
     broker(&scene, 2, CRASHED, CRASHED);
     assert_true(standing_is_doubtful(&scene.context, scene.partition, 2));
     assert_false(standing_is_doubtful(&scene.context, scene.partition, 1));
-    broker(&scene, 1, CRASHED, CRASHED); /* nobody is better */
+    scene_done(&scene);
+}
+
+/* Had both stayed in one state, no controller could tell who of them loses something once more:
+ * the first to lose power would lead again with less, in the same epoch. */
+static void test_where_all_members_crashed_unseen_one_goes_on_and_the_others_join_anew(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_init(&scene);
+    struct leadership *now = &scene.partition->leadership;
+    now->leader = 2;
+    ids_add(&now->isr, 2);
+    ids_add(&now->isr, 3);
+    for (int32_t id = 1; id <= 3; id++)
+        broker(&scene, id, CRASHED, CRASHED);
+    assert_true(standing_is_doubtful(&scene.context, scene.partition, 1));
     assert_false(standing_is_doubtful(&scene.context, scene.partition, 2));
+    assert_true(standing_is_doubtful(&scene.context, scene.partition, 3));
+    now->leader = LEADER_NONE; /* then the one that will be chosen */
+    assert_false(standing_is_doubtful(&scene.context, scene.partition, 1));
+    assert_true(standing_is_doubtful(&scene.context, scene.partition, 2));
     scene_done(&scene);
 }
 
@@ -315,6 +335,8 @@ int main(void)
         cmocka_unit_test(test_a_whole_member_leads_and_a_damaged_one_leaves_the_isr),
         cmocka_unit_test(test_a_leader_that_crashed_and_came_back_unseen_is_doubtful),
         cmocka_unit_test(test_a_follower_that_crashed_and_came_back_unseen_is_doubtful),
+        cmocka_unit_test(
+            test_where_all_members_crashed_unseen_one_goes_on_and_the_others_join_anew),
         cmocka_unit_test(test_a_state_without_a_leader_remembers_the_one_that_had_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
