@@ -8,6 +8,7 @@
 #include "broker/log/file_ops.h"
 #include "broker/log/log_manager_internal.h"
 #include "broker/log/segment.h"
+#include "broker/log/text_file.h"
 
 struct log **log_manager_snapshot(struct log_manager *manager, size_t *ret_count)
 {
@@ -98,7 +99,7 @@ enum err log_manager_create(struct log_manager *manager, const char *topic, int3
         e = log_set_topic_id(log, topic_id);
     else if (!dir)
         e = err_note(ERR_IO, "no log directory is online");
-    else
+    else if (!(e = log_manager_settle_deletions(manager)))
         e = create_in(manager, dir, topic, partition, topic_id, &log);
     pthread_mutex_unlock(&manager->create_mutex);
     if (!e)
@@ -146,6 +147,7 @@ enum err log_manager_delete(struct log_manager *manager, const char *topic, int3
         e = log_failed(log, rename_deleted(log));
     if (!e) {
         bury(manager, log, name);
+        atomic_store(&log->dir->has_unsynced_deletion, true);
         atomic_fetch_sub(&log->dir->logs_count, 1);
         log_manager_remove_later(manager, atomic_load(&log->path),
                                  log->config.file_delete_delay_ms);
@@ -153,6 +155,21 @@ enum err log_manager_delete(struct log_manager *manager, const char *topic, int3
     }
     pthread_mutex_unlock(&manager->create_mutex);
     return err_wrap(e, "delete log %s", name);
+}
+
+enum err log_manager_settle_deletions(struct log_manager *manager)
+{
+    for (int i = 0; i < manager->dirs_count; i++) {
+        struct log_dir *dir = &manager->dirs[i];
+        if (!atomic_load(&dir->is_online) || !atomic_exchange(&dir->has_unsynced_deletion, false))
+            continue;
+        enum err e = path_sync(dir->path);
+        if (e) {
+            log_manager_dir_failed(manager, dir, err_sentence(e));
+            return err_wrap(ERR_IO, "make deletions last");
+        }
+    }
+    return ERR_OK;
 }
 
 /* --- high watermarks --- */

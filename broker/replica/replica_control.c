@@ -309,6 +309,21 @@ static void add_stop(struct replica_manager *manager, struct stop_replica_respon
         err_wire_code(stop_partition(manager, topic, index, leader_epoch, is_delete));
 }
 
+/* The controller forgets what it is told is deleted. */
+static void settle_deletions(struct replica_manager *manager, struct stop_replica_response *ret)
+{
+    enum err e = log_manager_settle_deletions(manager->options.log_manager);
+    if (!e)
+        return;
+    trace_error("replicas not deleted for good: %s", err_sentence(e));
+    for (int32_t i = 0; i < ret->partition_errors_count; i++) {
+        struct stop_replica_response_stop_replica_partition_error *error =
+            &ret->partition_errors[i];
+        if (error->error_code == 0)
+            error->error_code = err_wire_code(ERR_KAFKA_STORAGE_ERROR);
+    }
+}
+
 static int32_t count_stops(const struct stop_replica_request *request)
 {
     int32_t count =
@@ -349,5 +364,6 @@ void replica_manager_stop_replica(struct replica_manager *manager,
                      topic->partition_states[i].leader_epoch,
                      topic->partition_states[i].delete_partition);
     }
+    settle_deletions(manager, ret);
     static_assert(EPOCH_DURING_DELETE < 0 && NO_EPOCH < 0, "neither is compared with our epoch");
 }

@@ -519,10 +519,53 @@ static void test_what_was_flushed_survives_a_power_cut_at_any_moment(void **stat
     }
 }
 
+/* A log that came back would be taken for that of a new topic of its name. */
+static void expect_deletion_lasts(bool is_settled, bool is_made_anew)
+{
+    struct history h = {.topic_id = {.bytes = {1, 2, 3}}};
+    fixture_setup((void **)&h.f);
+    current = &h;
+    open_again(&h);
+    be_told_topic_id(&h);
+    assert_true(step_append(&h));
+    assert_true(step_flush(&h)); /* all of it is on stable storage, its names as well */
+    assert_err(log_manager_delete(h.f->manager, "orders", 0), ERR_OK);
+    h.topic_id.bytes[0] = 9;
+    if (is_settled)
+        assert_err(log_manager_settle_deletions(h.f->manager), ERR_OK);
+    if (is_made_anew)
+        be_told_topic_id(&h);
+    calls_left = 0;
+    fixture_kill(h.f);
+    forgetful_cut(CUT_ALL, 1);
+    open_again(&h);
+    assert_null(h.log);
+    be_told_topic_id(&h);
+    assert_int_equal(log_end_offset(h.log), 0);
+    fixture_stop(h.f);
+    forgetful_end();
+    file_ops = &file_ops_system;
+    fixture_teardown((void **)&h.f);
+}
+
+static void test_a_settled_deletion_lasts_through_a_power_cut(void **state)
+{
+    (void)state;
+    expect_deletion_lasts(true, false);
+}
+
+static void test_a_log_made_after_a_deletion_never_finds_the_deleted_one_in_its_place(void **state)
+{
+    (void)state;
+    expect_deletion_lasts(false, true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_was_flushed_survives_a_power_cut_at_any_moment),
+        cmocka_unit_test(test_a_settled_deletion_lasts_through_a_power_cut),
+        cmocka_unit_test(test_a_log_made_after_a_deletion_never_finds_the_deleted_one_in_its_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -357,6 +357,31 @@ static void test_a_stop_deletes_when_told_for_equal_newer_or_no_epoch(void **sta
                ERR_NOT_LEADER_OR_FOLLOWER);
 }
 
+static int broken_fsync(int fd)
+{
+    (void)fd;
+    errno = EIO;
+    return -1;
+}
+
+/* The controller forgets what is deleted: nothing would delete what a power cut brought back. */
+static void test_a_deletion_is_on_stable_storage_before_it_is_answered(void **state)
+{
+    struct replicas *r = *state;
+    struct log_dir *dir = &r->logs->manager->dirs[0];
+    struct file_ops broken = *file_ops;
+    partition_unref(take_role(r, &first));
+    assert_code(tell_stop(r, "t", 0, 5, true), ERR_OK);
+    assert_false(atomic_load(&dir->has_unsynced_deletion));
+
+    partition_unref(take_role(r, &first));
+    broken.fsync = broken_fsync;
+    file_ops = &broken;
+    assert_code(tell_stop(r, "t", 0, 5, true), ERR_KAFKA_STORAGE_ERROR);
+    file_ops = &file_ops_system;
+    assert_false(atomic_load(&dir->is_online));
+}
+
 static void test_a_deleted_partition_is_made_anew_and_empty(void **state)
 {
     struct replicas *r = *state;
@@ -505,6 +530,7 @@ int main(void)
         TEST(test_a_stop_without_deletion_keeps_the_log),
         TEST(test_a_stop_of_an_older_epoch_is_fenced),
         TEST(test_a_stop_deletes_when_told_for_equal_newer_or_no_epoch),
+        TEST(test_a_deletion_is_on_stable_storage_before_it_is_answered),
         TEST(test_a_deleted_partition_is_made_anew_and_empty),
         TEST(test_a_deletion_reaches_logs_that_have_no_role),
         TEST(test_who_waits_is_told_when_the_replica_is_deleted),
