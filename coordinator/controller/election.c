@@ -131,6 +131,8 @@ static enum err won_after_all(struct controller *controller, int32_t epoch)
     e = read_epoch(controller, &found, &zk_version);
     if (e)
         return e;
+    if (controller->active_id == -1) /* it has gone again, before a watch stood there */
+        controller_enqueue(controller, "reelect", event_reelect, NULL);
     if (controller->active_id != controller->settings.broker_id || found != epoch)
         return err_note(ERR_CONTROLLER_FENCED, "broker %" PRId32 " was elected controller",
                         controller->active_id);
@@ -234,7 +236,11 @@ enum err event_reelect(struct controller *controller, void *context, bool cancel
 enum err event_controller_change(struct controller *controller, void *context, bool cancelled)
 {
     (void)context;
-    return cancelled ? ERR_OK : election_maybe_resign(controller);
+    if (cancelled)
+        return ERR_OK;
+    enum err e = election_maybe_resign(controller);
+    /* It may have gone before the watch stood again: no other event will tell. */
+    return e || controller->active_id != -1 ? e : elect(controller);
 }
 
 enum err event_expire(struct controller *controller, void *context, bool cancelled)

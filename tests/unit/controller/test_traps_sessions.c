@@ -43,6 +43,25 @@ static void test_no_topic_is_missed_whichever_operation_is_lost(void **state)
     }
 }
 
+/* The watch tells of the first change only: when /controller is read, it has gone as well. */
+static void test_a_controller_that_comes_and_goes_unseen_is_followed_by_another(void **state)
+{
+    (void)state;
+    struct world *world = world_new(7, 3);
+    start_all(world);
+    for (int32_t b = 0; b < 3; b++)
+        zk_memory_pause(world->brokers[b].session, true);
+    zk_memory_put(world->zk, "/controller", "{\"version\":1,\"brokerid\":9,\"timestamp\":\"1\"}");
+    zk_memory_delete(world->zk, "/controller");
+    for (int32_t b = 0; b < 3; b++)
+        zk_memory_pause(world->brokers[b].session, false);
+    world_settle(world, SETTLE_MS);
+    assert_non_null(world_controller(world));
+    put_topic(world, "{\"0\":[1,2]}");
+    assert_int_equal(world_leader(world, "orders", 0), 1);
+    finish(world);
+}
+
 /* T9: its session ended while it slept; when it wakes it may write nothing. */
 static void test_a_controller_that_slept_past_its_session_writes_nothing_more(void **state)
 {
@@ -180,6 +199,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_no_topic_is_missed_while_the_controller_moves),
         cmocka_unit_test(test_no_topic_is_missed_whichever_operation_is_lost),
+        cmocka_unit_test(test_a_controller_that_comes_and_goes_unseen_is_followed_by_another),
         cmocka_unit_test(test_a_controller_that_slept_past_its_session_writes_nothing_more),
         cmocka_unit_test(test_stopping_a_controller_that_was_replaced_leaves_the_new_one),
         cmocka_unit_test(test_an_epoch_written_by_hand_stops_an_event_in_the_middle),
