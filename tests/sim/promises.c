@@ -26,7 +26,13 @@ struct shadow {
 
 struct acknowledged {
     int64_t offset, id;
-    int32_t leader_epoch;
+    int32_t leader_epoch; /* that committed it */
+};
+
+/* Below the high watermark of some leader; one an offset, from 0. */
+struct committed {
+    int64_t id;
+    int32_t leader_epoch; /* of the first such leader */
 };
 
 struct oracle {
@@ -34,6 +40,8 @@ struct oracle {
     bool is_doomed;
     struct acknowledged *items;
     size_t count, capacity;
+    struct committed *committed;
+    size_t committed_count, committed_capacity;
     struct znode_partition_state state; /* as last written; ISR below */
     int32_t isr[WORLD_BROKERS_MAX];
     bool has_state;
@@ -54,6 +62,12 @@ struct promises *promises_new(void)
     return promises;
 }
 
+static void oracle_done(struct oracle *oracle)
+{
+    free(oracle->items);
+    free(oracle->committed);
+}
+
 void promises_free(struct promises *promises)
 {
     struct shadow *shadows = &promises->shadows[0][0][0];
@@ -63,7 +77,7 @@ void promises_free(struct promises *promises)
     }
     for (int32_t t = 0; t < WORLD_TOPICS_MAX; t++)
         for (int32_t p = 0; p < WORLD_PARTITIONS_MAX; p++)
-            free(promises->oracles[t][p].items);
+            oracle_done(&promises->oracles[t][p]);
     free(promises);
 }
 
@@ -194,6 +208,15 @@ static const struct shadow *find_holder(struct cluster *cluster, int32_t t, int3
     return NULL;
 }
 
+/* A record may wait through elections: its producer's leader did not hear of those that were lost
+ * in between, and leads again. Leaders of before it was committed need not have it. */
+static int32_t epoch_that_committed(const struct oracle *oracle, const struct shadow *holder,
+                                    int64_t offset, int64_t id)
+{
+    bool is_known = offset < (int64_t)oracle->committed_count && oracle->committed[offset].id == id;
+    return is_known ? oracle->committed[offset].leader_epoch : holder->epochs[offset];
+}
+
 void promises_acknowledged(struct cluster *cluster, int32_t t, int32_t p, int64_t offset,
                            int64_t id)
 {
@@ -213,11 +236,12 @@ void promises_acknowledged(struct cluster *cluster, int32_t t, int32_t p, int64_
         return;
     oracle->items =
         mem_grow(oracle->items, &oracle->capacity, oracle->count + 1, sizeof *oracle->items);
-    oracle->items[oracle->count++] = (struct acknowledged){offset, id, holder->epochs[offset]};
+    int32_t epoch = epoch_that_committed(oracle, holder, offset, id);
+    oracle->items[oracle->count++] = (struct acknowledged){offset, id, epoch};
     promises->acknowledged++;
     trace_debug("acknowledged topic=%s partition=%" PRId32 " offset=%" PRId64
                 " leader_epoch=%" PRId32,
-                cluster->world->topics[t], p, offset, holder->epochs[offset]);
+                cluster->world->topics[t], p, offset, epoch);
     for (int32_t b = 0; b < cluster->world->broker_count; b++)
         if (cluster->nodes[b].is_alive && promises->shadows[b][t][p].leads)
             check_acknowledged(cluster, b, t, p);
@@ -312,7 +336,21 @@ static void begin_oracle(struct oracle *oracle, struct uuid topic_id)
         return;
     oracle->topic_id = topic_id;
     oracle->is_doomed = false;
-    oracle->count = 0;
+    oracle->count = oracle->committed_count = 0;
+}
+
+static void note_committed(struct oracle *oracle, const struct shadow *leader)
+{
+    if (!uuid_equal(oracle->topic_id, leader->topic_id))
+        return;
+    oracle->committed = mem_grow(oracle->committed, &oracle->committed_capacity,
+                                 (size_t)leader->high_watermark + 1, sizeof *oracle->committed);
+    while ((int64_t)oracle->committed_count < leader->high_watermark &&
+           (int64_t)oracle->committed_count < leader->count) {
+        oracle->committed[oracle->committed_count] =
+            (struct committed){leader->ids[oracle->committed_count], leader->led_epoch};
+        oracle->committed_count++;
+    }
 }
 
 static void look_at_leader(struct cluster *cluster, struct shadow *shadow, struct partition *of,
@@ -332,6 +370,7 @@ static void look_at_leader(struct cluster *cluster, struct shadow *shadow, struc
         begin_oracle(&cluster->promises->oracles[t][p], shadow->topic_id);
         check_single_leader(cluster, id, t, p);
     }
+    note_committed(&cluster->promises->oracles[t][p], shadow);
     if (is_new || is_cut)
         check_acknowledged(cluster, id, t, p);
     if (has_moved)
