@@ -15,7 +15,7 @@ struct log_dir {
     bool is_loaded;                 /* every log was opened: the mark may be written at the stop */
     _Atomic bool promises_too_much; /* its recovery points, of a log that was opened */
     _Atomic int logs_count;
-    _Atomic bool has_unsynced_deletion; /* a power cut may still take one back */
+    _Atomic bool has_unsettled_deletion; /* a power cut may still take one back */
     pthread_mutex_t checkpoint_mutex; /* one writer of checkpoints at a time, gathering included */
 };
 

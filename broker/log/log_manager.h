@@ -69,9 +69,10 @@ MUST_USE enum err log_manager_create(struct log_manager *manager, const char *to
  * disturbed. */
 MUST_USE enum err log_manager_delete(struct log_manager *manager, const char *topic,
                                      int32_t partition);
-/* What was deleted stays so through a power cut: to be called once for many, before anybody is told
- * that they are gone. One that came back would be taken for the log of a new topic of that name,
- * where it may have lost its topic's id. log_manager_create() does it by itself.
+/* What was deleted stays so through a power cut, and the checkpoints know it no more: to be called
+ * once for many, before anybody is told that they are gone. One that came back would be taken for
+ * the log of a new topic of that name, where it may have lost its topic's id, and the old offsets
+ * for those of the new log. log_manager_create() does it by itself.
  * Errors: ERR_IO, a directory is offline now. */
 MUST_USE enum err log_manager_settle_deletions(struct log_manager *manager);
 void log_manager_for_each(struct log_manager *manager,

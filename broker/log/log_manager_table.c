@@ -147,7 +147,7 @@ enum err log_manager_delete(struct log_manager *manager, const char *topic, int3
         e = log_failed(log, rename_deleted(log));
     if (!e) {
         bury(manager, log, name);
-        atomic_store(&log->dir->has_unsynced_deletion, true);
+        atomic_store(&log->dir->has_unsettled_deletion, true);
         atomic_fetch_sub(&log->dir->logs_count, 1);
         log_manager_remove_later(manager, atomic_load(&log->path),
                                  log->config.file_delete_delay_ms);
@@ -157,13 +157,37 @@ enum err log_manager_delete(struct log_manager *manager, const char *topic, int3
     return err_wrap(e, "delete log %s", name);
 }
 
+static int64_t known_high_watermark(void *context, struct log *log)
+{
+    (void)context;
+    return log->checkpointed_high_watermark;
+}
+
+/* What the checkpoints say of the old log would be believed of the new one. Each that is written
+ * syncs the names of the directory as well. */
+static enum err settle_deletions_in(struct log_manager *manager, struct log_dir *dir)
+{
+    enum err e = log_manager_checkpoint_recovery_points(manager, dir);
+    if (!e)
+        e = log_manager_checkpoint_start_offsets(manager, dir);
+    if (!e)
+        e = log_manager_checkpoint(manager, dir, CHECKPOINT_HIGH_WATERMARK, known_high_watermark,
+                                   NULL);
+    if (e != ERR_NO_SPACE)
+        return e;
+    trace_warn("checkpoints still tell of deleted logs dir=%s error=\"%s\"", dir->path,
+               err_sentence(e));
+    atomic_store(&dir->has_unsettled_deletion, true); /* deleting is what makes room */
+    return path_sync(dir->path);
+}
+
 enum err log_manager_settle_deletions(struct log_manager *manager)
 {
     for (int i = 0; i < manager->dirs_count; i++) {
         struct log_dir *dir = &manager->dirs[i];
-        if (!atomic_load(&dir->is_online) || !atomic_exchange(&dir->has_unsynced_deletion, false))
+        if (!atomic_load(&dir->is_online) || !atomic_exchange(&dir->has_unsettled_deletion, false))
             continue;
-        enum err e = path_sync(dir->path);
+        enum err e = settle_deletions_in(manager, dir);
         if (e) {
             log_manager_dir_failed(manager, dir, err_sentence(e));
             return err_wrap(ERR_IO, "make deletions last");

@@ -560,10 +560,43 @@ static void test_a_log_made_after_a_deletion_never_finds_the_deleted_one_in_its_
     expect_deletion_lasts(false, true);
 }
 
+/* Believed of the new log, the old recovery point would make its torn end a damage, and the old
+ * start would drop its records. */
+static void test_checkpoints_of_a_deleted_log_are_not_believed_of_its_successor(void **state)
+{
+    (void)state;
+    struct history h = {.topic_id = {.bytes = {1, 2, 3}}};
+    fixture_setup((void **)&h.f);
+    current = &h;
+    open_again(&h);
+    be_told_topic_id(&h);
+    for (int i = 0; i < 8; i++)
+        assert_true(step_append(&h));
+    assert_true(step_flush(&h));
+    h.high_watermark = log_end_offset(h.log);
+    assert_err(log_raise_start(h.log, 5, h.high_watermark), ERR_OK);
+    assert_true(step_checkpoint(&h));
+    assert_err(log_manager_delete(h.f->manager, "orders", 0), ERR_OK);
+    h.topic_id.bytes[0] = 9;
+    be_told_topic_id(&h);
+    calls_left = 0;
+    fixture_kill(h.f);
+    forgetful_cut(CUT_ALL, 1);
+    struct log_dir dir = {.path = h.f->dir};
+    struct map checkpointed = {0};
+    assert_err(log_dir_read_checkpoints(&dir, &checkpointed), ERR_OK);
+    assert_null(map_get(&checkpointed, SLICE_LITERAL("orders-0")));
+    log_dir_free_checkpoints(&checkpointed);
+    forgetful_end();
+    file_ops = &file_ops_system;
+    fixture_teardown((void **)&h.f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_was_flushed_survives_a_power_cut_at_any_moment),
+        cmocka_unit_test(test_checkpoints_of_a_deleted_log_are_not_believed_of_its_successor),
         cmocka_unit_test(test_a_settled_deletion_lasts_through_a_power_cut),
         cmocka_unit_test(test_a_log_made_after_a_deletion_never_finds_the_deleted_one_in_its_place),
     };

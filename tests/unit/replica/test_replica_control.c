@@ -372,7 +372,7 @@ static void test_a_deletion_is_on_stable_storage_before_it_is_answered(void **st
     struct file_ops broken = *file_ops;
     partition_unref(take_role(r, &first));
     assert_code(tell_stop(r, "t", 0, 5, true), ERR_OK);
-    assert_false(atomic_load(&dir->has_unsynced_deletion));
+    assert_false(atomic_load(&dir->has_unsettled_deletion));
 
     partition_unref(take_role(r, &first));
     broken.fsync = broken_fsync;
