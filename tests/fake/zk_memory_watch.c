@@ -108,6 +108,13 @@ void zkm_confirm(struct view *view, struct slice path)
         if (slice_equal(slice_str(watch->path), path))
             watch->confirmed = true;
     }
+    /* It may have fired on the way: the client would learn of the change by its next connection. */
+    list_for_each (&view->session->incoming, m) {
+        struct message *message = list_entry(m, struct message, link);
+        if (message->kind == MESSAGE_WATCH && message->view == view &&
+            slice_equal(slice_str(message->path), path))
+            message->unconfirmed = false;
+    }
 }
 
 void zkm_state_message(struct view *view, enum zk_state state)
