@@ -213,13 +213,14 @@ static bool settle_error(struct partition *partition, enum err e)
         partition_advance_high_watermark(partition);
         partition_tell_readers(partition, MOVED_ISR);
         return false;
-    case ERR_UNKNOWN_TOPIC_OR_PARTITION:
-    case ERR_UNKNOWN_TOPIC_ID:
     case ERR_FENCED_LEADER_EPOCH:
     case ERR_INVALID_UPDATE_VERSION:
     case ERR_INVALID_REQUEST:
     case ERR_NEW_LEADER_ELECTED:
         return false; /* it stays under way until the LeaderAndIsr that must follow */
+    /* An unknown topic or partition is one of these: a controller that was replaced without knowing
+     * it says so of what is newer than its office, and no LeaderAndIsr follows. If the topic is
+     * really gone, the StopReplica ends it. */
     default:
         return true;
     }
