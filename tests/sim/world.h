@@ -114,6 +114,7 @@ struct world {
     int64_t checked_zxid;
     int32_t last_controller_epoch;
     int32_t controller_of_epoch[WORLD_EPOCHS_MAX];
+    int32_t deleting_epoch[WORLD_TOPICS_MAX]; /* of the last controller that deleted it */
     struct uuid seen_id[WORLD_TOPICS_MAX];
     int64_t seen_zxid[WORLD_TOPICS_MAX][WORLD_PARTITIONS_MAX];
     int32_t seen_leader_epoch[WORLD_TOPICS_MAX][WORLD_PARTITIONS_MAX];

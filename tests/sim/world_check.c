@@ -122,8 +122,11 @@ void world_check(struct world *world)
     for (int32_t t = 0; t < WORLD_TOPICS_MAX && world->topics[t][0]; t++) {
         char deletion[64];
         snprintf(deletion, sizeof deletion, "/admin/delete_topics/%s", world->topics[t]);
-        if (world->hooks.topic_doomed && zk_memory_get(world->zk, deletion, NULL, NULL))
-            world->hooks.topic_doomed(world->hooks.context, t);
+        if (zk_memory_get(world->zk, deletion, NULL, NULL)) {
+            world->deleting_epoch[t] = epoch;
+            if (world->hooks.topic_doomed)
+                world->hooks.topic_doomed(world->hooks.context, t);
+        }
         for (int32_t p = 0; p < WORLD_PARTITIONS_MAX; p++)
             check_partition(world, t, p, epoch, arena);
     }
