@@ -73,7 +73,8 @@ void operator_clears_the_way(struct cluster *cluster, struct world_message *mess
         OWNED_MEM char *name = slice_dup(topic->topic_name);
         for (int32_t p = 0; p < topic->partition_states_count; p++) {
             int32_t id = topic->partition_states[p].partition_index;
-            if (is_stray(node, name, id, topic->topic_id) &&
+            if (topic->partition_states[p].leader == node->id &&
+                is_stray(node, name, id, topic->topic_id) &&
                 is_current(cluster, topic->topic_name, topic->topic_id))
                 remove_stray(node, &request, topic->topic_name, id);
         }

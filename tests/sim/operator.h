@@ -1,6 +1,8 @@
 /* The operator's hand. A broker that was away while a topic was deleted keeps its log, and refuses
- * the topic of the same name that is made later (INCONSISTENT_TOPIC_ID), as a JVM broker does in
- * ZooKeeper mode. Somebody then removes the old log; here, as soon as it stands in the way. */
+ * the topic of the same name that is made later (INCONSISTENT_TOPIC_ID). Where another replica
+ * leads, the controller has the old log deleted. Where the one that refuses is to lead, it only
+ * says so: a ZooKeeper that was restored from a copy looks the same, and nothing may be deleted.
+ * Somebody then decides, and removes the log; here at once. */
 #pragma once
 
 #include "tests/sim/cluster.h"
