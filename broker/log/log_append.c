@@ -117,6 +117,15 @@ enum err log_append_follower(struct log *log, const uint8_t *records, size_t siz
 
 /* --- leader --- */
 
+static enum err check_client_batch(struct log *log, const struct batch_info *b,
+                                   const struct producer_batch **ret_duplicate)
+{
+    enum err e = producer_state_check(&log->producers, b, ret_duplicate);
+    if (e == ERR_OUT_OF_ORDER_SEQUENCE_NUMBER && log_look_back(log, b))
+        e = producer_state_check(&log->producers, b, ret_duplicate);
+    return e;
+}
+
 /* Duplicates, gaps and fences, judged with the offsets assigned. */
 static enum err check_producers(struct log *log, struct slice records, enum append_origin origin,
                                 const struct producer_batch **ret_duplicate)
@@ -132,8 +141,7 @@ static enum err check_producers(struct log *log, struct slice records, enum appe
         if (b.magic < 2 || b.producer_id < 0)
             continue;
         if (!(b.attributes & BATCH_CONTROL))
-            e = origin == APPEND_CLIENT ? producer_state_check(&log->producers, &b, ret_duplicate)
-                                        : ERR_OK;
+            e = origin == APPEND_CLIENT ? check_client_batch(log, &b, ret_duplicate) : ERR_OK;
         else if (txn_marker_parse(slice_of(rest.data, (size_t)b.size_bytes), &marker))
             e = producer_state_check_marker(&log->producers, &b, &marker);
         if (e || *ret_duplicate)

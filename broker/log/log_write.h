@@ -22,3 +22,7 @@ void log_feed_producers(struct producer_state *state, const struct batch_info *b
  * own. */
 MUST_USE bool log_state_before(const struct log *log, struct slice records, size_t end,
                                struct producer_state *ret);
+
+/* Log lock. The producers refused `b` as out of order: true if the log had older batches of its
+ * producer than they knew, which they know now. */
+MUST_USE bool log_look_back(struct log *log, const struct batch_info *b);

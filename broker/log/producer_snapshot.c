@@ -4,7 +4,7 @@
  *     producerId 8 | epoch 2 | lastSequence 4 | lastOffset 8 | offsetDelta 4 | timestamp 8 |
  *     coordinatorEpoch 4 | currentTxnFirstOffset 8
  *
- * Only the last of a producer's remembered batches is kept. */
+ * Only the last of a producer's remembered batches is kept; log_look_back.c finds the others. */
 #include <inttypes.h>
 
 #include "broker/base/crc32c.h"

@@ -118,6 +118,16 @@ static int32_t last_sequence_of(const struct batch_info *b)
     return sequence_add(b->base_sequence, (int32_t)(b->last_offset - b->base_offset));
 }
 
+static struct producer_batch as_remembered(const struct batch_info *b)
+{
+    return (struct producer_batch){
+        .last_offset = b->last_offset,
+        .timestamp_ms = b->max_timestamp,
+        .last_sequence = last_sequence_of(b),
+        .offset_delta = (int32_t)(b->last_offset - b->base_offset),
+    };
+}
+
 static int32_t entry_last_sequence(const struct producer_entry *entry)
 {
     return entry->batches_count > 0 ? entry->batches[entry->batches_count - 1].last_sequence
@@ -189,6 +199,44 @@ enum err producer_state_check_marker(const struct producer_state *state, const s
     return e;
 }
 
+/* --- older batches, of which a snapshot did not tell --- */
+
+/* In front of the oldest that is remembered, and not half the range of sequences away. */
+static bool is_older(const struct producer_entry *entry, int32_t sequence)
+{
+    int64_t distance = (int64_t)first_sequence(&entry->batches[0]) - sequence;
+    if (distance < 0)
+        distance += INT64_C(0x80000000);
+    return distance > 0 && distance < INT64_C(0x40000000);
+}
+
+static bool takes_older(const struct producer_entry *entry, const struct batch_info *b)
+{
+    return entry && entry->producer_epoch == b->producer_epoch && entry->batches_count > 0 &&
+           entry->batches_count < PRODUCER_BATCHES_MAX;
+}
+
+int64_t producer_state_begin_look_back(struct producer_state *state, const struct batch_info *b)
+{
+    struct producer_entry *entry = find(state, b->producer_id);
+    if (!takes_older(entry, b) || entry->has_looked_back || !is_older(entry, b->base_sequence))
+        return NO_OFFSET;
+    entry->has_looked_back = true;
+    return entry->batches[0].last_offset - entry->batches[0].offset_delta;
+}
+
+bool producer_state_add_older(struct producer_state *state, const struct batch_info *b)
+{
+    struct producer_entry *entry = find(state, b->producer_id);
+    if (!takes_older(entry, b) ||
+        sequence_add(last_sequence_of(b), 1) != first_sequence(&entry->batches[0]))
+        return false;
+    memmove(entry->batches + 1, entry->batches, entry->batches_count * sizeof entry->batches[0]);
+    entry->batches[0] = as_remembered(b);
+    entry->batches_count++;
+    return true;
+}
+
 /* --- it was appended --- */
 
 static void set_epoch(struct producer_entry *entry, int16_t producer_epoch)
@@ -215,12 +263,7 @@ void producer_state_append(struct producer_state *state, const struct batch_info
         return;
     struct producer_entry *entry = find_or_add(state, b->producer_id);
     set_epoch(entry, b->producer_epoch);
-    struct producer_batch batch = {
-        .last_offset = b->last_offset,
-        .timestamp_ms = b->max_timestamp,
-        .last_sequence = last_sequence_of(b),
-        .offset_delta = (int32_t)(b->last_offset - b->base_offset),
-    };
+    struct producer_batch batch = as_remembered(b);
     remember_batch(entry, &batch);
     entry->last_timestamp_ms = b->max_timestamp;
     if ((b->attributes & BATCH_TRANSACTIONAL) && entry->txn_first_offset == NO_OFFSET) {

@@ -27,6 +27,7 @@ struct producer_entry {
     int32_t coordinator_epoch;
     int16_t producer_epoch;
     uint8_t batches_count;
+    bool has_looked_back; /* what the log has in front of the batches is among them, or no matter */
     struct producer_batch batches[PRODUCER_BATCHES_MAX]; /* oldest first */
 };
 
@@ -76,6 +77,14 @@ MUST_USE enum err producer_state_check(const struct producer_state *state,
 MUST_USE enum err producer_state_check_marker(const struct producer_state *state,
                                               const struct batch_info *b,
                                               const struct txn_marker *marker);
+
+/* A batch was refused as out of order: the offset below which the log may have older batches of its
+ * producer, it among them; NO_OFFSET if it is newer than those remembered, or there is no room for
+ * more, or this was asked before. */
+int64_t producer_state_begin_look_back(struct producer_state *state, const struct batch_info *b);
+/* Remember a data batch of the log in front of the others. False, and it is not: there is no room,
+ * or its sequence is not the one that ends where the oldest begins. */
+MUST_USE bool producer_state_add_older(struct producer_state *state, const struct batch_info *b);
 
 /* Take note of a data batch that was written. */
 void producer_state_append(struct producer_state *state, const struct batch_info *b);

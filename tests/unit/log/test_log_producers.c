@@ -234,6 +234,147 @@ static void test_a_snapshot_that_is_cut_or_changed_anywhere_is_refused(void **st
     buf_done(&bytes);
 }
 
+/* --- what a snapshot does not tell --- */
+
+static void append_five(struct log *log)
+{
+    for (int i = 0; i < PRODUCER_BATCHES_MAX; i++) {
+        struct batch_spec spec = of_producer(1, 2 * i, 2);
+        assert_err(append(log, &spec, NULL), ERR_OK);
+    }
+}
+
+static void check_repeated(struct log *log, int32_t base_sequence, int64_t base_offset)
+{
+    struct append_result result;
+    struct batch_spec spec = of_producer(1, base_sequence, 2);
+    assert_err(append(log, &spec, &result), ERR_OK);
+    assert_true(result.is_duplicate);
+    assert_int_equal(result.base_offset, base_offset);
+    assert_int_equal(result.last_offset, base_offset + 1);
+}
+
+/* Five in flight, none answered, when the broker restarts; the client sends them again. */
+static void test_after_a_clean_stop_all_five_in_flight_are_still_duplicates(void **state)
+{
+    struct fixture *f = *state;
+    fixture_start(f);
+    append_five(fixture_log(f, "orders", 0));
+    fixture_restart(f);
+    struct log *log = fixture_find(f, "orders", 0);
+    for (int i = 0; i < PRODUCER_BATCHES_MAX; i++)
+        check_repeated(log, 2 * i, 2 * i);
+    assert_int_equal(log_end_offset(log), 10);
+    struct batch_spec next = of_producer(1, 10, 2);
+    assert_err(append(log, &next, NULL), ERR_OK);
+}
+
+/* The snapshot of the recovery stands behind the five; what followed it is cut off again. */
+static void
+test_after_a_crash_and_a_truncation_all_five_in_flight_are_still_duplicates(void **state)
+{
+    struct fixture *f = *state;
+    fixture_start(f);
+    append_five(fixture_log(f, "orders", 0));
+    fixture_crash(f);
+    struct log *log = fixture_find(f, "orders", 0);
+    append_many(log, 3, 1, 10);
+    assert_err(log_truncate(log, 11), ERR_OK);
+    for (int i = 0; i < PRODUCER_BATCHES_MAX; i++)
+        check_repeated(log, 2 * i, 2 * i);
+    assert_int_equal(log_end_offset(log), 11);
+}
+
+/* In segments of a few batches, among so many of others that more than one step back is needed. */
+static void test_the_batches_in_flight_are_found_in_older_segments(void **state)
+{
+    struct fixture *f = *state;
+    f->config.segment_bytes = 4000;
+    fixture_start(f);
+    struct log *log = fixture_log(f, "orders", 0);
+    int64_t places[PRODUCER_BATCHES_MAX];
+    append_many(log, 100, 7, 10);
+    for (int i = 0; i < PRODUCER_BATCHES_MAX; i++) {
+        struct batch_spec spec = of_producer(1, 2 * i, 2);
+        places[i] = log_end_offset(log);
+        assert_err(append(log, &spec, NULL), ERR_OK);
+        append_many(log, 100, 7, 10);
+    }
+    assert_true(log->list->count > 20);
+    fixture_restart(f);
+    log = fixture_find(f, "orders", 0);
+    for (int i = 0; i < PRODUCER_BATCHES_MAX; i++)
+        check_repeated(log, 2 * i, places[i]);
+}
+
+/* Of five that are remembered the oldest is the fifth last, before and after a restart. */
+static void test_after_a_restart_too_the_sixth_oldest_gets_45(void **state)
+{
+    struct fixture *f = *state;
+    fixture_start(f);
+    struct log *log = fixture_log(f, "orders", 0);
+    append_five(log);
+    struct batch_spec spec = of_producer(1, 10, 2);
+    assert_err(append(log, &spec, NULL), ERR_OK);
+    fixture_restart(f);
+    log = fixture_find(f, "orders", 0);
+    spec.base_sequence = 0;
+    assert_err(append(log, &spec, NULL), ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    check_repeated(log, 2, 2);
+    spec.base_sequence = 3; /* half of one and half of the other */
+    assert_err(append(log, &spec, NULL), ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    spec.base_sequence = 14;
+    assert_err(append(log, &spec, NULL), ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    assert_int_equal(log_end_offset(log), 12);
+}
+
+/* What an older epoch sent, or what came before a gap, is not what is in flight now. */
+static void test_older_epochs_and_what_lies_before_a_gap_are_not_remembered(void **state)
+{
+    struct fixture *f = *state;
+    fixture_start(f);
+    struct log *log = fixture_log(f, "orders", 0);
+    append_five(log);
+    struct batch_spec spec = of_producer(1, 0, 2);
+    spec.producer_epoch = 1;
+    assert_err(append(log, &spec, NULL), ERR_OK); /* epoch 1: 0 and 1 */
+    spec = of_producer(2, 0, 2);
+    assert_err(append(log, &spec, NULL), ERR_OK);
+    lock_acquire(&log->lock);
+    producer_state_expire(&log->producers, INT64_MAX / 2, 1);
+    lock_release(&log->lock);
+    spec.base_sequence = 20; /* forgotten, so any is a beginning */
+    assert_err(append(log, &spec, NULL), ERR_OK);
+    spec = of_producer(1, 2, 2);
+    spec.producer_epoch = 1;
+    assert_err(append(log, &spec, NULL), ERR_OK);
+    int64_t end = log_end_offset(log);
+    fixture_restart(f);
+    log = fixture_find(f, "orders", 0);
+    spec = of_producer(1, 6, 2);
+    spec.producer_epoch = 1;
+    assert_err(append(log, &spec, NULL), ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    spec = of_producer(2, 0, 2);
+    assert_err(append(log, &spec, NULL), ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    assert_int_equal(log_end_offset(log), end);
+}
+
+static void test_the_batches_in_flight_are_found_where_sequences_wrap(void **state)
+{
+    struct fixture *f = *state;
+    fixture_start(f);
+    struct log *log = fixture_log(f, "orders", 0);
+    static const int32_t sequences[] = {INT32_MAX - 2, INT32_MAX, 1};
+    for (size_t i = 0; i < ARRAY_SIZE(sequences); i++) {
+        struct batch_spec spec = of_producer(1, sequences[i], 2);
+        assert_err(append(log, &spec, NULL), ERR_OK);
+    }
+    fixture_restart(f);
+    log = fixture_find(f, "orders", 0);
+    for (size_t i = 0; i < ARRAY_SIZE(sequences); i++)
+        check_repeated(log, sequences[i], 2 * (int64_t)i);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -248,6 +389,12 @@ int main(void)
         T(test_trap_25_the_aborted_list_misses_none_and_ascends),
         T(test_a_slice_is_bounded_by_the_index),
         T(test_a_snapshot_that_is_cut_or_changed_anywhere_is_refused),
+        T(test_after_a_clean_stop_all_five_in_flight_are_still_duplicates),
+        T(test_after_a_crash_and_a_truncation_all_five_in_flight_are_still_duplicates),
+        T(test_the_batches_in_flight_are_found_in_older_segments),
+        T(test_after_a_restart_too_the_sixth_oldest_gets_45),
+        T(test_older_epochs_and_what_lies_before_a_gap_are_not_remembered),
+        T(test_the_batches_in_flight_are_found_where_sequences_wrap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
