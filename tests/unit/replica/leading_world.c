@@ -52,7 +52,7 @@ struct partition *lead(struct leading_world *w, int32_t leader_epoch, int32_t in
     return w->p;
 }
 
-int64_t pass(struct leading_world *w, int64_t ms)
+int64_t leading_pass(struct leading_world *w, int64_t ms)
 {
     clock_manual_advance_ms(&w->r->logs->clock, ms);
     return clock_mono_ms(&w->r->logs->clock.clock);

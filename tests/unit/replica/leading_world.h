@@ -28,4 +28,4 @@ struct role_spec leading_role(int32_t leader_epoch, int32_t in_sync);
 struct partition *lead(struct leading_world *w, int32_t leader_epoch, int32_t in_sync);
 
 /* Let time go by; the monotonic time then. */
-int64_t pass(struct leading_world *w, int64_t ms);
+int64_t leading_pass(struct leading_world *w, int64_t ms);

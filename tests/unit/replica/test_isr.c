@@ -115,7 +115,7 @@ static void test_one_change_is_under_way_at_a_time(void **state)
     struct isr_change *change = expand(p, 3);
     assert_null(partition_expand_isr(p, 3));
     append_to(p, 5);
-    pass(w, LAG_MS + 1);
+    leading_pass(w, LAG_MS + 1);
     assert_null(partition_shrink_isr(p));
     grant(p, change);
     assert_non_null(change = partition_shrink_isr(p)); /* both lag */
@@ -133,7 +133,7 @@ static void test_a_joining_replica_holds_the_watermark_however_slow_it_is(void *
     be_at(p, 2, 0);
     struct isr_change *change = expand(p, 2);
     assert_counts(p, 1, 2);
-    pass(w, 10 * LAG_MS);
+    leading_pass(w, 10 * LAG_MS);
     live_brokers_set(w->live, (int32_t[]){1}, 1);
     append_to(p, 5); /* the controller may have agreed by now */
     assert_int_equal(partition_high_watermark(p), 0);
@@ -168,9 +168,9 @@ static void test_a_replica_that_lags_too_long_leaves(void **state)
     append_to(p, 5);
     be_at(p, 2, 5);
     be_at(p, 3, 4);
-    pass(w, LAG_MS);
+    leading_pass(w, LAG_MS);
     assert_null(partition_shrink_isr(p));
-    pass(w, 1);
+    leading_pass(w, 1);
     struct isr_change *change = partition_shrink_isr(p);
     assert_wishes(change, 1, 2);
     assert_counts(p, 3, 3);
@@ -186,7 +186,7 @@ static void test_a_replica_that_has_everything_never_leaves(void **state)
     struct partition *p = lead(w, 1, 2);
     append_to(p, 5);
     be_at(p, 2, 5);
-    pass(w, 1000 * LAG_MS); /* nothing is written, and it says nothing */
+    leading_pass(w, 1000 * LAG_MS); /* nothing is written, and it says nothing */
     assert_null(partition_shrink_isr(p));
 }
 
@@ -196,7 +196,7 @@ static void test_a_replica_that_is_always_one_batch_behind_stays(void **state)
     struct partition *p = lead(w, 1, 2);
     for (int i = 1; i <= 8; i++) {
         append_to(p, 1);
-        pass(w, LAG_MS / 2);
+        leading_pass(w, LAG_MS / 2);
         be_at(p, 2, i - 1);
         assert_null(partition_shrink_isr(p));
     }
@@ -208,10 +208,10 @@ static void test_a_replica_that_fetches_and_falls_behind_leaves(void **state)
     struct partition *p = lead(w, 1, 2);
     for (int i = 0; i < 4; i++) {
         append_to(p, 10);
-        pass(w, LAG_MS / 4);
+        leading_pass(w, LAG_MS / 4);
         be_at(p, 2, i); /* busy, and ever farther */
     }
-    pass(w, LAG_MS / 4);
+    leading_pass(w, LAG_MS / 4);
     struct isr_change *change = partition_shrink_isr(p);
     assert_wishes(change, 1);
     isr_change_free(change);
@@ -222,7 +222,7 @@ static void test_the_leader_alone_stays(void **state)
     struct leading_world *w = *state;
     struct partition *p = lead(w, 1, 1);
     append_to(p, 5);
-    pass(w, 10 * LAG_MS);
+    leading_pass(w, 10 * LAG_MS);
     assert_null(partition_shrink_isr(p));
 }
 
@@ -231,11 +231,11 @@ static void test_those_in_sync_have_their_time_from_the_election_on(void **state
     struct leading_world *w = *state;
     struct partition *p = lead(w, 1, 2);
     append_to(p, 5);
-    pass(w, 10 * LAG_MS);
+    leading_pass(w, 10 * LAG_MS);
     lead(w, 2, 2);
-    pass(w, LAG_MS);
+    leading_pass(w, LAG_MS);
     assert_null(partition_shrink_isr(p));
-    pass(w, 1);
+    leading_pass(w, 1);
     struct isr_change *change = partition_shrink_isr(p);
     assert_wishes(change, 1);
     isr_change_free(change);
@@ -274,7 +274,7 @@ static void test_below_min_isr_nothing_is_committed_until_enough_are_back(void *
     append_to(p, 5);
     be_at(p, 2, 5);
     append_to(p, 5);
-    pass(w, LAG_MS + 1);
+    leading_pass(w, LAG_MS + 1);
     grant(p, partition_shrink_isr(p));
     assert_int_equal(partition_high_watermark(p), 5);
     append_to(p, 5); /* acks=1 */
@@ -306,7 +306,7 @@ static void test_the_look_for_laggards_sets_the_watermark_free_too(void **state)
     be_at(p, 2, 0);
     append_to(p, 5);
     assert_int_equal(partition_high_watermark(p), 0);
-    pass(w, LAG_MS + 1);
+    leading_pass(w, LAG_MS + 1);
     assert_null(partition_shrink_isr(p));
     assert_int_equal(partition_high_watermark(p), 5);
 }
@@ -463,7 +463,7 @@ static void test_an_answer_to_a_change_that_is_settled_does_not_settle_the_next(
                               .isr_count = 2};
     assert_false(partition_isr_answered(w->p, first, &late));
     append_to(w->p, 5);
-    pass(w, LAG_MS + 1);
+    leading_pass(w, LAG_MS + 1);
     struct isr_change *second = partition_shrink_isr(w->p);
     assert_wishes(second, 1);
     assert_false(partition_isr_answered(w->p, first, &late));

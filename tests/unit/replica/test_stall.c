@@ -19,11 +19,11 @@ static void test_a_follower_is_not_behind_for_the_time_in_which_our_disk_stood_s
     struct leading_world *w = *state;
     struct partition *p = lead(w, 1, 3);
     append_to(p, 1);
-    atomic_store(&w->host.disk_stood_until_ms, pass(w, LAG_MS * 3));
+    atomic_store(&w->host.disk_stood_until_ms, leading_pass(w, LAG_MS * 3));
     assert_null(partition_shrink_isr(p));
-    pass(w, LAG_MS);
+    leading_pass(w, LAG_MS);
     assert_null(partition_shrink_isr(p)); /* since the disk answers they have not been late */
-    pass(w, 1);
+    leading_pass(w, 1);
     struct isr_change *change = partition_shrink_isr(p);
     assert_non_null(change);
     assert_int_equal(change->isr_count, 1);
@@ -36,7 +36,7 @@ static void test_a_replica_out_of_the_isr_does_not_hold_the_watermark_because_of
     struct partition *p = lead(w, 1, 1);
     assert_err(partition_follower_fetched(p, 1, 2, 0, 0, 0), ERR_OK);
     append_to(p, 5);
-    atomic_store(&w->host.disk_stood_until_ms, pass(w, LAG_MS + 1));
+    atomic_store(&w->host.disk_stood_until_ms, leading_pass(w, LAG_MS + 1));
     append_to(p, 5);
     assert_int_equal(partition_high_watermark(p), 10);
 }
