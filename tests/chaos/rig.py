@@ -8,6 +8,7 @@ import time
 
 import asker
 import checker
+import disorder
 import harness
 import hosts
 import net
@@ -94,6 +95,7 @@ class Run:
         self.watch.check()
         replicas = self.replicas()
         self.say("the brokers stopped")
+        disorder.tell(refused, self.hosts.brokers, self.say)
         resent = 0
         for place in self.places:
             logs = replicas[place]
