@@ -2,6 +2,7 @@
  * epochs and the producers' state (storage-and-replication §14 to §16, traps 48 to 54). */
 #include "replica_fixture.h"
 
+#include "broker/log/log_internal.h"
 #include "broker/replica/replication.h"
 
 #define LEADER 2
@@ -303,6 +304,52 @@ static void test_a_follower_that_leads_knows_what_producers_have_written(void **
     partition_unref(p);
 }
 
+static void roll(struct log *log)
+{
+    LOCK_SCOPE(&log->lock);
+    assert_err(log_roll(log, log_end_offset(log)), ERR_OK);
+}
+
+static enum err produce_to_all(struct partition *p, int32_t sequence)
+{
+    return try_append_to(
+        p, ACKS_ALL,
+        &(struct batch_spec){
+            .records = 5, .has_producer = true, .producer_id = 9, .base_sequence = sequence});
+}
+
+/* Five in flight had come here when the leader went, then a segment rolled, with a snapshot of the
+ * last of them, and what followed was cut off. The new leader refuses the producer as long as it is
+ * alone, and then knows each of the five. */
+static void test_what_is_in_flight_is_known_after_a_cut_and_too_small_an_isr(void **state)
+{
+    struct replicas *r = *state;
+    r->min_insync_replicas = 2;
+    struct partition *p = follow(r, 4);
+    struct sent sent = {.leader_epoch = 4, .count = 5, .record_epoch = 4, .has_producer = true};
+    for (; sent.base_sequence < 25; sent.base_sequence += 5)
+        assert_err(take(p, sent), ERR_OK);
+    roll(partition_log(p));
+    assert_err(take(p, (struct sent){.leader_epoch = 4, .count = 5, .record_epoch = 4}), ERR_OK);
+    assert_err(partition_truncate(p, 4, 25), ERR_OK);
+    struct role_spec alone = {.leader_epoch = 5,
+                              .partition_epoch = 5,
+                              .id = id_of(1),
+                              .replicas = {1, 2},
+                              .replicas_count = 2,
+                              .isr = {1},
+                              .isr_count = 1};
+    partition_unref(take_role(r, &alone));
+    assert_err(produce_to_all(p, 0), ERR_NOT_ENOUGH_REPLICAS);
+    partition_unref(lead(r, 6));
+    for (int32_t sequence = 0; sequence < 25; sequence += 5)
+        assert_err(produce_to_all(p, sequence), ERR_OK);
+    assert_int_equal(end_of(p), 25);
+    assert_err(produce_to_all(p, 25), ERR_OK);
+    assert_int_equal(end_of(p), 30);
+    partition_unref(p);
+}
+
 static void test_what_is_cut_is_no_longer_known_of_its_producer(void **state)
 {
     struct replicas *r = *state;
@@ -384,6 +431,7 @@ int main(void)
         TEST(test_a_new_leader_begins_with_the_watermark_it_had_and_raises_it),
         TEST(test_what_was_appended_and_not_committed_is_there_for_the_next_leader_to_judge),
         TEST(test_a_follower_that_leads_knows_what_producers_have_written),
+        TEST(test_what_is_in_flight_is_known_after_a_cut_and_too_small_an_isr),
         TEST(test_what_is_cut_is_no_longer_known_of_its_producer),
         TEST(test_a_leader_that_follows_tells_all_who_wait),
         TEST(test_a_leader_that_leads_on_in_a_new_epoch_tells_the_fetches_that_wait),
