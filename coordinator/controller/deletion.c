@@ -336,11 +336,15 @@ void deletion_answered(struct controller *controller, struct answers *answers)
 /* ---- Requests under /admin/delete_topics ---- */
 
 static enum err drop_requests(struct controller *controller, const struct slice *names,
-                              int32_t count)
+                              int32_t count, bool are_gone)
 {
     OWNED(wave) struct wave *wave = wave_new(controller);
     for (int32_t i = 0; i < count; i++) {
         char path[PATH_MAX_BYTES];
+        if (are_gone) { /* a controller that ended between the topic and its settings left them */
+            snprintf(path, sizeof path, "/config/topics/%.*s", SLICE_ARG(names[i]));
+            wave_guarded_delete(wave, path);
+        }
         snprintf(path, sizeof path, "/admin/delete_topics/%.*s", SLICE_ARG(names[i]));
         wave_guarded_delete(wave, path);
     }
@@ -359,7 +363,7 @@ static enum err read_requests(struct controller *controller)
         return err_note(children->error, "list /admin/delete_topics");
     int32_t count = children->children_count;
     if (!controller->settings.delete_topic_enable)
-        return drop_requests(controller, children->children, count);
+        return drop_requests(controller, children->children, count, false);
     struct slice *unknown = arena_new_array(wave_arena(wave), struct slice, (size_t)count + 1);
     int32_t unknown_count = 0;
     for (int32_t i = 0; i < count; i++) {
@@ -373,7 +377,7 @@ static enum err read_requests(struct controller *controller)
         if (fresh && must_wait(controller, topic))
             mark_ineligible(topic, "replica-not-online-or-reassigned");
     }
-    return drop_requests(controller, unknown, unknown_count);
+    return drop_requests(controller, unknown, unknown_count, true);
 }
 
 enum err deletion_load(struct controller *controller)

@@ -101,6 +101,7 @@ static void take_one_away(struct world *world)
 
 static void delete_topic(struct world *world)
 {
+    zk_memory_put(world->zk, TOPIC_SETTINGS, "{\"version\":1,\"config\":{}}");
     zk_memory_put(world->zk, DELETION_PATH, NULL);
 }
 
