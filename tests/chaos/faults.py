@@ -16,6 +16,7 @@ import net
 
 NOT_YET = object()                                   # what the end of a fault says that has to be asked again
 LOOK_AGAIN_SECONDS = 0.1
+SETTLE_SECONDS = 5                                   # more than a session of a broker
 WARY_SECONDS = 20                                    # until what a broker lost with its disk is known everywhere
 KINDS = {}                                           # name: (weight, shortest, longest, begin, end)
 
@@ -60,6 +61,17 @@ class World:
         self.net, self.hosts, self.watch = net, all_hosts, watch
         self.busy = set()
         self.replaced = -WARY_SECONDS
+        self.last_end = -SETTLE_SECONDS
+
+    def is_settled(self):
+        """Whether sessions that the last fault may have ended have been missed by all."""
+        return time.monotonic() - self.last_end > SETTLE_SECONDS
+
+    def is_wary(self):
+        """A broker has lost its disk and has not got everything again: its partitions live by the other replicas. More at once is
+        beyond what Kafka's election promises, which may find the empty broker alone in an ISR."""
+        since = time.monotonic() - self.replaced
+        return since < SETTLE_SECONDS or (since < WARY_SECONDS and bool(self.watch.not_whole()))
 
     def named(self, target):
         if target == "controller":
@@ -107,10 +119,14 @@ def _run(planned, world, clock, say, under_way, counts):
             if KINDS[one.kind][4](world, state) is NOT_YET:          # the others go on meanwhile, it may wait for the end of one
                 under_way.append((now + LOOK_AGAIN_SECONDS, one, state))
             else:
+                world.last_end = time.monotonic()
                 say("%6.2f s ends: %s %s" % (now, one.kind, one.target))
         if waiting and waiting[0].at <= now:
+            if waiting[0].kind == "replace" and (under_way or not world.is_settled()) and now < waiting[0].at + WARY_SECONDS:
+                world.watch.pause(0.02)
+                continue                                 # it comes alone, and those that were due meanwhile do not come
             one = waiting.pop(0)
-            state = KINDS[one.kind][3](world, one)
+            state = None if world.is_wary() else KINDS[one.kind][3](world, one)
             say("%s%s" % (one, "" if state is not None else ": cannot begin"))
             if state is not None:
                 counts[one.kind] = counts.get(one.kind, 0) + 1
