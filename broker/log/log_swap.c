@@ -90,11 +90,20 @@ static enum err swap_range(struct log *log, const struct found *found, int64_t *
     return ERR_OK;
 }
 
+/* Of any file: the log's is the first to be renamed, and its indexes follow one by one. */
+static bool has_cleaned(const struct found_segment *item)
+{
+    for (int file = 0; file < SEGMENT_FILE_COUNT; file++)
+        if (item->has[STATE_CLEANED][file])
+            return true;
+    return false;
+}
+
 static enum err drop_unfinished(struct log *log, struct found *found)
 {
     int64_t lowest = INT64_MAX;
     for (size_t i = 0; i < found->count && lowest == INT64_MAX; i++)
-        if (found->items[i].has[STATE_CLEANED][SEGMENT_LOG])
+        if (has_cleaned(&found->items[i]))
             lowest = found->items[i].base_offset;
     enum err e = ERR_OK;
     for (size_t i = 0; !e && i < found->count; i++) {
