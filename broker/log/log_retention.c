@@ -1,6 +1,7 @@
 /* Retention by time, size and log start, and letting go of what an idle log does not need.
  * Compaction is another matter: a log that is only compacted loses no more than what lies below its
- * start. */
+ * start. One that is compacted and deleted goes by age and size like others; the JVM broker leaves
+ * that to its cleaner, and with a cleaner that has ended it keeps everything. */
 #include <inttypes.h>
 
 #include "broker/base/trace.h"
@@ -50,8 +51,8 @@ static enum err may_go(struct retention *r, int slot, bool *ret)
         *ret = true;
         return ERR_OK;
     }
-    if (config->cleanup_policy != CLEANUP_DELETE)
-        return ERR_OK; /* compact: never; compact,delete: by the cleaner */
+    if (!(config->cleanup_policy & CLEANUP_DELETE))
+        return ERR_OK;
     if (config->retention_ms >= 0) {
         enum err e = is_too_old(r, seg, ret);
         r->reason = "older than retention.ms";

@@ -109,6 +109,50 @@ static void test_trap_38_retention_goes_by_the_greatest_timestamp(void **state)
     assert_false(file_exists(f, "orders-0/00000000000000000000.log.deleted"));
 }
 
+static void age_file(struct fixture *f, const char *name, int64_t mtime_ms)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/%s", f->dir, name);
+    const struct timespec times[] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = mtime_ms / 1000}};
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static void test_trap_38_without_timestamps_retention_goes_by_the_files_age(void **state)
+{
+    struct fixture *f = *state;
+    f->config.segment_bytes = 200;
+    f->config.retention_ms = DAY_MS;
+    int64_t now = clock_wall_ms(&f->clock.clock);
+    fixture_start(f);
+    struct log *log = fixture_log(f, "orders", 0);
+    for (int i = 0; i < 3; i++)
+        append_at(log, NO_TIMESTAMP);
+    assert_int_equal(segments(log), 3);
+    age_file(f, "orders-0/00000000000000000000.log", now - 2 * DAY_MS);
+    age_file(f, "orders-0/00000000000000000001.log", now - DAY_MS / 2);
+    assert_err(log_retain(log), ERR_OK);
+    assert_int_equal(log_start_offset(log), 1);
+}
+
+/* There it is the cleaner's work, here retention's own: no cleaner that ended can hinder it. */
+static void test_trap_40_what_is_compacted_and_deleted_goes_by_age_and_size(void **state)
+{
+    struct fixture *f = *state;
+    f->config.segment_bytes = 400;
+    f->config.cleanup_policy = CLEANUP_COMPACT | CLEANUP_DELETE;
+    f->config.retention_bytes = 1000;
+    fixture_start(f);
+    struct log *log = fixture_log(f, "orders", 0);
+    append_many(log, 20, 1, 100);
+    assert_err(log_retain(log), ERR_OK);
+    assert_true(log_size_bytes(log) >= 1000 && log_size_bytes(log) < 1400);
+    struct log_config config = f->config;
+    config.retention_ms = DAY_MS;
+    log_set_config(log, &config);
+    assert_err(log_retain(log), ERR_OK);
+    assert_int_equal(log_start_offset(log), 20);
+}
+
 static void
 test_retention_by_size_keeps_at_least_that_much_and_nothing_above_the_high_watermark(void **state)
 {
@@ -290,6 +334,8 @@ int main(void)
         T(test_trap_35_without_a_checkpoint_the_high_watermark_is_the_log_start),
         T(test_trap_37_a_segment_rolls_by_record_time),
         T(test_trap_38_retention_goes_by_the_greatest_timestamp),
+        T(test_trap_38_without_timestamps_retention_goes_by_the_files_age),
+        T(test_trap_40_what_is_compacted_and_deleted_goes_by_age_and_size),
         T(test_retention_by_size_keeps_at_least_that_much_and_nothing_above_the_high_watermark),
         T(test_trap_39_a_compacted_log_loses_what_is_below_its_start_and_nothing_else),
         T(test_trap_41_names_with_dashes_and_dots_are_topics),
