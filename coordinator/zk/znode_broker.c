@@ -1,7 +1,7 @@
 /* A broker's registration:
  * {"features":{},"listener_security_protocol_map":{"PLAINTEXT":"PLAINTEXT"},
- *  "endpoints":["PLAINTEXT://b1:9092"],"jmx_port":-1,"port":9092,"host":"b1","version":5,
- *  "timestamp":"1700000000000","rack":"r1","stoker_intact_since":8589934601}
+ *  "endpoints":["PLAINTEXT://b1:9092"],"rack":"r1","jmx_port":-1,"port":9092,"host":"b1","version":5,
+ *  "timestamp":"1700000000000","stoker_intact_since":8589934601}
  * A node that another broker cannot read stops the whole cluster's controller (and other brokers'
  * starts), so this is written with care. */
 #include <ctype.h>
@@ -80,15 +80,15 @@ struct slice znode_broker_update(struct arena *arena, struct slice text,
     json_object_set_new(json, "features", features);
     json_object_set_new(json, "listener_security_protocol_map", protocols);
     json_object_set_new(json, "endpoints", endpoints);
+    if (slice_is_null(broker->rack))
+        json_object_del(json, "rack");
+    else
+        json_object_set_new(json, "rack", znode_json_from_slice(broker->rack));
     znode_json_put_int(json, "jmx_port", broker->jmx_port);
     znode_json_put_int(json, "port", plain ? plain->port : -1);
     json_object_set_new(json, "host", znode_json_from_slice(plain ? plain->host : SLICE_NULL));
     znode_json_put_int(json, "version", BROKER_JSON_VERSION);
     json_object_set_new(json, "timestamp", znode_json_from_int64_text(broker->timestamp_ms));
-    if (slice_is_null(broker->rack))
-        json_object_del(json, "rack");
-    else
-        json_object_set_new(json, "rack", znode_json_from_slice(broker->rack));
     if (broker->intact_since == INTACT_SINCE_UNKNOWN)
         json_object_del(json, INTACT_SINCE_KEY);
     else

@@ -97,7 +97,7 @@ enum err znode_producer_id_block_decode(struct slice text,
     return ERR_OK;
 }
 
-/* ---- {"version":2,"status":1,"features":{}}, before 3.3 with version 1 and min_version_level ----
+/* ---- {"features":{},"version":2,"status":1}, before 3.3 with version 1 and min_version_level ----
  */
 
 struct slice znode_features_encode(struct arena *arena, int32_t json_version,
@@ -113,9 +113,9 @@ struct slice znode_features_encode(struct arena *arena, int32_t json_version,
         znode_json_put_int(levels, "max_version_level", f->max_version);
         json_object_setn_new(object, (const char *)f->name.data, f->name.size, levels);
     }
+    json_object_set_new(json, "features", object);
     znode_json_put_int(json, "version", json_version);
     znode_json_put_int(json, "status", features->enabled ? 1 : 0);
-    json_object_set_new(json, "features", object);
     return znode_json_dump(arena, json);
 }
 

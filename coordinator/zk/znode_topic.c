@@ -11,7 +11,7 @@
 #define TOPIC_JSON_VERSION 3
 
 /* ----
- * {"removing_replicas":{},"partitions":{"0":[1]},"topic_id":"…","adding_replicas":{},"version":3}
+ * {"partitions":{"0":[1]},"topic_id":"…","adding_replicas":{},"removing_replicas":{},"version":3}
  * ---- */
 
 static void put_replicas(json_t *object, int32_t partition, const struct znode_replicas *replicas)
@@ -34,7 +34,6 @@ struct slice znode_topic_update(struct arena *arena, struct slice text,
         if (p->removing.count)
             put_replicas(removing, p->partition, &p->removing);
     }
-    json_object_set_new(json, "removing_replicas", removing);
     json_object_set_new(json, "partitions", all);
     if (!uuid_is_zero(topic->topic_id)) {
         char id[UUID_TEXT_SIZE];
@@ -42,6 +41,7 @@ struct slice znode_topic_update(struct arena *arena, struct slice text,
         json_object_set_new(json, "topic_id", json_string(id));
     }
     json_object_set_new(json, "adding_replicas", adding);
+    json_object_set_new(json, "removing_replicas", removing);
     znode_json_put_int(json, "version", TOPIC_JSON_VERSION);
     return znode_json_dump(arena, json);
 }

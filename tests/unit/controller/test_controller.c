@@ -37,7 +37,7 @@ static void test_the_first_controller_has_epoch_one_and_makes_the_feature_znode(
     assert_string_equal(world_znode(world, "/controller_epoch"), "1");
     assert_non_null(strstr(world_znode(world, "/controller"), "\"brokerid\":0"));
     assert_string_equal(world_znode(world, "/feature"),
-                        "{\"version\":2,\"status\":1,\"features\":{}}");
+                        "{\"features\":{},\"version\":2,\"status\":1}");
     finish(world);
 }
 

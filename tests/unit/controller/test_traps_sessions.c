@@ -148,7 +148,7 @@ static void test_a_finalized_feature_is_taken_back_at_a_fail_over(void **state)
                   "{\"version\":2,\"status\":1,\"features\":{\"x\":{\"max_version_level\":3}}}");
     stop(world, 0);
     assert_string_equal(world_znode(world, "/feature"),
-                        "{\"version\":2,\"status\":1,\"features\":{}}");
+                        "{\"features\":{},\"version\":2,\"status\":1}");
     finish(world);
 }
 

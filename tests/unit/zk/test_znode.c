@@ -50,9 +50,9 @@ static void test_broker_without_plaintext_has_null_host_and_keeps_rack_and_ipv6(
                                   .timestamp_ms = 5};
     struct slice text = znode_broker_encode(*state, &broker);
     assert_text(text, "{\"features\":{},\"listener_security_protocol_map\":{\"CLIENT\":"
-                      "\"SASL_SSL\"},\"endpoints\":[\"CLIENT://[::1]:9093\"],\"jmx_port\":9999,"
-                      "\"port\":-1,\"host\":null,\"version\":5,\"timestamp\":\"5\","
-                      "\"rack\":\"r1\"}");
+                      "\"SASL_SSL\"},\"endpoints\":[\"CLIENT://[::1]:9093\"],\"rack\":\"r1\","
+                      "\"jmx_port\":9999,\"port\":-1,\"host\":null,\"version\":5,"
+                      "\"timestamp\":\"5\"}");
     struct znode_broker read;
     assert_int_equal(znode_broker_decode(*state, text, &read), ERR_OK);
     assert_text(read.endpoints[0].host, "::1");
@@ -94,6 +94,16 @@ static void test_topic_update_keeps_unknown_keys_and_the_topic_id(void **state)
     assert_int_equal(topic.partition_count, 0);
 }
 
+static void test_topic_is_written_as_the_jvm_writes_it(void **state)
+{
+    const char *golden = "{\"partitions\":{\"0\":[1,2],\"1\":[2]},\"topic_id\":"
+                         "\"lVDUywLbQ4mv2Tx2StwIIQ\",\"adding_replicas\":{\"0\":[2]},"
+                         "\"removing_replicas\":{},\"version\":3}";
+    struct znode_topic topic;
+    assert_int_equal(znode_topic_decode(*state, slice_str(golden), &topic), ERR_OK);
+    assert_text(znode_topic_encode(*state, &topic), golden);
+}
+
 static void test_partition_state_is_written_as_the_jvm_writes_it(void **state)
 {
     const char *golden =
@@ -129,7 +139,7 @@ static void test_single_nodes_round_trip(void **state)
     assert_int_equal(znode_producer_id_block_decode(slice_str(text), &block), ERR_OK);
     assert_text(znode_producer_id_block_encode(*state, &block), text);
     struct znode_features f;
-    text = "{\"version\":2,\"status\":1,\"features\":{\"x\":{\"max_version_level\":3}}}";
+    text = "{\"features\":{\"x\":{\"max_version_level\":3}},\"version\":2,\"status\":1}";
     assert_int_equal(znode_features_decode(*state, slice_str(text), &f), ERR_OK);
     assert_text(znode_features_encode(*state, 2, &f), text);
     text = "{\"version\":1,\"config\":{\"retention.ms\":\"3600000\"}}";
@@ -206,6 +216,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             test_broker_without_plaintext_has_null_host_and_keeps_rack_and_ipv6, setup, teardown),
         cmocka_unit_test_setup_teardown(test_broken_registrations_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_topic_is_written_as_the_jvm_writes_it, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_topic_update_keeps_unknown_keys_and_the_topic_id,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_partition_state_is_written_as_the_jvm_writes_it, setup,
