@@ -1,5 +1,6 @@
 /* ListOffsets and OffsetForLeaderEpoch: where a log begins and ends, by time, and by epoch. */
 #include "api_fixture.h"
+#include "broker/record/build.h"
 #include "wire/list_offsets.h"
 #include "wire/offset_for_leader_epoch.h"
 
@@ -107,6 +108,32 @@ static void test_a_time_gives_the_first_record_from_then_on(void **state)
     assert_found(ask_one(api, NEWEST, 1004), 4, 3000, EPOCH);
     assert_found(ask_one(api, NEWEST, 3001), 5, 3001, EPOCH);
     assert_found(ask_one(api, NEWEST, 3002), -1, -1, -1); /* none so late */
+    partition_unref(p);
+}
+
+/* In one compressed batch, whose records are not in the order of their times. */
+static void test_a_time_is_looked_for_record_by_record_in_the_order_of_offsets(void **state)
+{
+    struct api *api = *state;
+    struct partition *p = led_topic(api, "t", 0);
+    static const int64_t times[] = {1000, 3000, 2000, 3000};
+    struct buf batch = {0};
+    struct batch_options options = BATCH_OPTIONS_DEFAULT;
+    struct batch_builder builder;
+    options.codec = CODEC_GZIP;
+    batch_builder_init(&builder, &options, &batch);
+    for (int32_t i = 0; i < (int32_t)ARRAY_SIZE(times); i++)
+        batch_builder_add(&builder, i, times[i], SLICE_NULL, SLICE_LITERAL("v"), SLICE_NULL);
+    assert_err(batch_builder_finish(&builder), ERR_OK);
+    batch_builder_done(&builder);
+    append_to(p, 2); /* offsets 0 and 1, at 1000 and 1001 */
+    struct sent sent = {.topic = "t", .raw = buf_slice(&batch)};
+    assert_int_equal(produced(produce(api, 9, ACKS_LEADER, &sent, 1))->base_offset, 2);
+    buf_done(&batch);
+    assert_found(ask_one(api, NEWEST, 1000), 0, 1000, EPOCH);
+    assert_found(ask_one(api, NEWEST, 1500), 3, 3000, EPOCH); /* though 2000 is nearer */
+    assert_found(ask_one(api, NEWEST, 3000), 3, 3000, EPOCH);
+    assert_found(ask_one(api, NEWEST, MAX_TIMESTAMP), 3, 3000, EPOCH); /* not the batch's last */
     partition_unref(p);
 }
 
@@ -331,6 +358,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_both_ends_in_every_version),
         TEST(test_a_time_gives_the_first_record_from_then_on),
+        TEST(test_a_time_is_looked_for_record_by_record_in_the_order_of_offsets),
         TEST(test_a_search_by_time_runs_on_a_worker_and_an_end_does_not),
         TEST(test_special_times_belong_to_their_versions),
         TEST(test_an_empty_log_has_ends_and_no_times),

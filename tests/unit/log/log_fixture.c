@@ -97,8 +97,10 @@ enum err fixture_try_start(struct fixture *f)
         .recovery_point_checkpoint_interval_ms = INT64_MAX,
         .start_offset_checkpoint_interval_ms = INT64_MAX,
         .initial_task_delay_ms = INT64_MAX / 4,
-        .producer_id_expiration_ms = INT64_C(1) << 60,
-        .producer_id_expiration_check_interval_ms = INT64_MAX / 4,
+        .producer_id_expiration_ms =
+            f->producer_id_expiration_ms ? f->producer_id_expiration_ms : INT64_C(1) << 60,
+        .producer_id_expiration_check_interval_ms =
+            f->producer_id_expiration_ms ? f->producer_id_expiration_ms : INT64_MAX / 4,
         .max_open_files = 100,
         .max_mapped_indexes = 100,
         .clock = &f->clock.clock,

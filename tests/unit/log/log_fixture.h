@@ -19,6 +19,7 @@ struct fixture {
     int dirs_count;
     struct clock_manual clock;
     struct log_config config;
+    int64_t producer_id_expiration_ms; /* looked at as often; 0: never */
     struct log_manager *manager;
     int dirs_failed;
 };

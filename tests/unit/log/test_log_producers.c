@@ -1,6 +1,8 @@
 /* Idempotent producers and transactions in a log, and what a snapshot keeps of them. */
 #include "log_fixture.h"
 
+#include <poll.h>
+
 static struct batch_spec of_producer(int64_t producer_id, int32_t base_sequence, int records)
 {
     return (struct batch_spec){.has_producer = true,
@@ -94,6 +96,34 @@ static void test_trap_17_a_producer_expires_by_record_time(void **state)
     assert_int_equal(log->producers.entries.count, 0);
     spec.base_sequence = 77;
     assert_err(append(log, &spec, NULL), ERR_OK);
+}
+
+static bool knows_a_producer(struct log *log)
+{
+    LOCK_SCOPE(&log->lock);
+    return log->producers.entries.count > 0;
+}
+
+/* The threads of the manager do it: only those who went quiet, and only once it is due. */
+static void test_producers_that_went_quiet_are_forgotten_by_the_clock(void **state)
+{
+    struct fixture *f = *state;
+    f->producer_id_expiration_ms = 60000;
+    fixture_start(f);
+    struct log *quiet = fixture_log(f, "orders", 0), *busy = fixture_log(f, "orders", 1);
+    struct batch_spec spec = of_producer(1, 0, 1);
+    spec.timestamp = clock_wall_ms(&f->clock.clock);
+    assert_err(append(quiet, &spec, NULL), ERR_OK);
+    spec.timestamp += 60000;
+    assert_err(append(busy, &spec, NULL), ERR_OK);
+    clock_manual_advance_ms(&f->clock, 60000);
+    for (int tries = 0; knows_a_producer(quiet); tries++) {
+        assert_true(tries < 20000);
+        poll(NULL, 0, 1);
+    }
+    assert_true(knows_a_producer(busy));
+    spec.base_sequence = 77;
+    assert_err(append(quiet, &spec, NULL), ERR_OK);
 }
 
 static struct batch_spec in_txn(int64_t producer_id, int32_t base_sequence)
@@ -384,6 +414,7 @@ int main(void)
         T(test_trap_9_sequences_wrap_to_zero),
         T(test_an_old_epoch_is_fenced_and_a_new_one_begins_at_zero),
         T(test_trap_17_a_producer_expires_by_record_time),
+        T(test_producers_that_went_quiet_are_forgotten_by_the_clock),
         T(test_the_last_stable_offset_waits_for_open_and_unreplicated_transactions),
         T(test_markers_of_an_old_coordinator_or_epoch_are_refused),
         T(test_trap_25_the_aborted_list_misses_none_and_ascends),

@@ -165,6 +165,37 @@ static void test_an_empty_batch_of_compaction_holds_no_record(void **state)
     buf_done(&batch);
 }
 
+/* The cleaner puts the time at which a tombstone may go in the place of the first timestamp, and
+ * counts the records' times from there (KIP-534). */
+static void test_a_delete_horizon_is_no_time_of_a_record(void **state)
+{
+    (void)state;
+    enum { HORIZON_MS = 86400000 };
+    struct buf batch = {0};
+    struct record_reader reader;
+    struct record record;
+    put_batch(&batch, CODEC_NONE, 1);
+    batch.size = BATCH_HEADER_SIZE;
+    /* A tombstone of key "k" whose time lies a day before the horizon: -86400000 takes 4 bytes. */
+    buf_put_slice(&batch, SLICE_LITERAL("\24\0\xff\xef\xb2\x52\0\2k\1\0"));
+    put_be32(batch.data + BATCH_LENGTH_AT, (uint32_t)batch.size - BATCH_PREFIX_SIZE);
+    put_be16(batch.data + BATCH_ATTRIBUTES_AT, BATCH_DELETE_HORIZON);
+    put_be64(batch.data + 27, (uint64_t)(NOW_MS + HORIZON_MS));
+    put_be64(batch.data + 35, NOW_MS);
+    batch_seal(batch.data);
+    struct batch_info info;
+    assert_int_equal(batch_peek(buf_slice(&batch), &info), ERR_OK);
+    assert_int_equal(info.max_timestamp, NOW_MS);
+    assert_int_equal(record_reader_open(&reader, batch.data), ERR_OK);
+    assert_int_equal(record_reader_next(&reader, &record), ERR_OK);
+    assert_int_equal(record.timestamp_ms, NOW_MS);
+    assert_true(slice_equal_str(record.key, "k"));
+    assert_true(slice_is_null(record.value));
+    assert_int_equal(record_reader_next(&reader, &record), ERR_NOT_FOUND);
+    record_reader_close(&reader);
+    buf_done(&batch);
+}
+
 static void test_a_builder_past_its_limit_leaves_nothing(void **state)
 {
     (void)state;
@@ -214,6 +245,7 @@ int main(void)
         cmocka_unit_test(test_records_of_the_java_client_are_read_to_the_last_header),
         cmocka_unit_test(test_the_builder_writes_the_bytes_of_the_java_client),
         cmocka_unit_test(test_an_empty_batch_of_compaction_holds_no_record),
+        cmocka_unit_test(test_a_delete_horizon_is_no_time_of_a_record),
         cmocka_unit_test(test_a_builder_past_its_limit_leaves_nothing),
         cmocka_unit_test(test_a_marker_is_a_control_batch_of_one_record),
     };

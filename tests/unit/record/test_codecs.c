@@ -106,6 +106,17 @@ static void test_snappy_is_framed_as_xerial_in_blocks_of_32_kib(void **state)
     buf_done(&out);
 }
 
+/* Some clients send it without the frame that Java's library puts around it. */
+static void test_bare_snappy_is_read_too(void **state)
+{
+    (void)state;
+    static const uint8_t bare[] = {4, 3 << 2, 't', 'e', 'x', 't'}; /* the length, a literal of 4 */
+    struct buf again = {0};
+    assert_int_equal(inflate(CODEC_SNAPPY, 2, slice_of(bare, sizeof bare), &again), ERR_OK);
+    assert_true(slice_equal_str(buf_slice(&again), "text"));
+    buf_done(&again);
+}
+
 static void test_lz4_blocks_are_independent_and_the_head_sum_is_that_of_the_format(void **state)
 {
     (void)state;
@@ -225,6 +236,7 @@ int main(void)
         cmocka_unit_test(test_nothing_and_one_byte_are_given_back),
         cmocka_unit_test(test_pieces_give_the_same_stream_as_the_whole),
         cmocka_unit_test(test_snappy_is_framed_as_xerial_in_blocks_of_32_kib),
+        cmocka_unit_test(test_bare_snappy_is_read_too),
         cmocka_unit_test(test_lz4_blocks_are_independent_and_the_head_sum_is_that_of_the_format),
         cmocka_unit_test(test_lz4_of_dependent_blocks_or_a_wrong_head_is_refused),
         cmocka_unit_test(test_streams_put_one_behind_the_other_are_read_as_one),

@@ -165,6 +165,25 @@ static void test_markers_alone_leave_nothing(void **state)
     buf_done(&out);
 }
 
+static void test_a_batch_that_compaction_emptied_leaves_nothing(void **state)
+{
+    (void)state;
+    struct buf in = {0}, out = {0};
+    put_batch(&in, CODEC_NONE, 3, 1);
+    in.size = BATCH_HEADER_SIZE;
+    put_be32(in.data + BATCH_LENGTH_AT, BATCH_HEADER_SIZE - BATCH_PREFIX_SIZE);
+    put_be64(in.data + 27, (uint64_t)NO_TIMESTAMP);
+    put_be32(in.data + 57, 0);
+    batch_seal(in.data);
+    put_batch(&in, CODEC_NONE, 4, 1);
+    assert_int_equal(records_convert_down(buf_slice(&in), 1, 3, &out), ERR_OK);
+    size_t at = 0;
+    assert_int_equal(batch_base_offset(next_message(buf_slice(&out), &at).data), 4);
+    assert_int_equal(at, out.size);
+    buf_done(&in);
+    buf_done(&out);
+}
+
 static void test_plain_records_below_the_fetch_offset_are_left_out(void **state)
 {
     (void)state;
@@ -189,6 +208,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_zstd_batch_ends_the_conversion_before_it),
         cmocka_unit_test(test_a_zstd_batch_at_the_front_is_refused),
         cmocka_unit_test(test_markers_alone_leave_nothing),
+        cmocka_unit_test(test_a_batch_that_compaction_emptied_leaves_nothing),
         cmocka_unit_test(test_plain_records_below_the_fetch_offset_are_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "broker/record/convert.h"
 #include "tests/unit/record/batches.h"
 
 struct setup {
@@ -194,6 +195,24 @@ static void test_a_base_offset_other_than_0_is_refused(void **state)
     setup_with(&s, CODEC_NONE, 3);
     put_be64(s.batch.data, 5);
     assert_int_equal(run(&s), ERR_INVALID_RECORD);
+    setup_done(&s);
+}
+
+static void test_messages_of_old_formats_may_have_any_offset(void **state)
+{
+    (void)state;
+    struct setup s;
+    struct buf old = {0};
+    setup_with(&s, CODEC_NONE, 1);
+    put_be64(s.batch.data, 5);
+    assert_int_equal(records_convert_down(buf_slice(&s.batch), 1, 5, &old), ERR_OK);
+    assert_int_equal(batch_base_offset(old.data), 5);
+    s.input.records = old.data;
+    s.input.size = old.size;
+    s.input.api_version = 2;
+    assert_int_equal(records_validate(&s.config, &s.input, s.arena, &s.result), ERR_OK);
+    assert_int_equal(batch_base_offset(s.result.records.data), 100);
+    buf_done(&old);
     setup_done(&s);
 }
 
@@ -420,6 +439,7 @@ int main(void)
         cmocka_unit_test(test_the_size_limit_counts_the_prefix_and_is_looked_at_before_the_sum),
         cmocka_unit_test(test_the_size_limit_is_looked_at_again_after_recompression),
         cmocka_unit_test(test_a_base_offset_other_than_0_is_refused),
+        cmocka_unit_test(test_messages_of_old_formats_may_have_any_offset),
         cmocka_unit_test(test_offset_deltas_of_plain_records_may_be_wrong),
         cmocka_unit_test(test_offset_deltas_of_compressed_records_may_not_unless_recompressed),
         cmocka_unit_test(test_a_record_of_wrong_length_is_refused_in_every_codec),
