@@ -274,8 +274,12 @@ static enum err stop_partition(struct replica_manager *manager, struct slice top
         int32_t own_epoch = partition_leader_epoch(partition);
         bool is_old = leader_epoch >= 0 && leader_epoch < own_epoch;
         if (role == ROLE_OFFLINE || is_old) {
+            enum err e = is_old ? ERR_FENCED_LEADER_EPOCH : ERR_KAFKA_STORAGE_ERROR;
+            trace_warn("replica not stopped topic=%.*s partition=%d leader_epoch=%d own_epoch=%d "
+                       "error=%s",
+                       SLICE_ARG(topic), index, leader_epoch, own_epoch, err_name(e));
             partition_unref(partition);
-            return is_old ? ERR_FENCED_LEADER_EPOCH : ERR_KAFKA_STORAGE_ERROR;
+            return e;
         }
     }
     enum err e = ERR_OK;
@@ -344,8 +348,13 @@ void replica_manager_stop_replica(struct replica_manager *manager,
     enum err refusal = replica_manager_judge_controller(
         manager, request->controller_epoch, request->broker_epoch, request->is_k_raft_controller);
     ret->error_code = err_wire_code(refusal);
-    if (refusal)
+    if (refusal) {
+        trace_warn(
+            "StopReplica refused controller=%d controller_epoch=%d broker_epoch=%lld error=%s",
+            request->controller_id, request->controller_epoch, (long long)request->broker_epoch,
+            err_name(refusal));
         return;
+    }
     ret->partition_errors = arena_new_array(
         arena, struct stop_replica_response_stop_replica_partition_error, count_stops(request) + 1);
     for (int32_t i = 0; i < request->ungrouped_partitions_count; i++)
