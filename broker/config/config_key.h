@@ -44,7 +44,6 @@ enum config_flag {
     KEY_DYNAMIC_ONLY = 16, /* never in a file, listed only where it is set (DynamicConfig.Broker) */
     KEY_AT_START = 32,     /* Kafka changes it while running; this broker reads its file alone */
     KEY_STORED = 64,       /* a change while running is kept, and has no effect on this broker */
-    KEY_NEXT_START = 128,  /* a change while running holds from the next start on */
     KEY_FALLBACK_CORES = 8, /* the default is the number of processors */
 };
 

@@ -12,8 +12,6 @@ static const char *update_text(const struct config_key *key)
         return "at start only (Kafka changes it while running)";
     if (key->flags & KEY_STORED)
         return "while running; a change is kept and has no effect on this broker";
-    if (key->flags & KEY_NEXT_START)
-        return "while running; a change holds from the next start on";
     switch (key->update) {
     case UPDATE_READ_ONLY:
         return "at start only";

@@ -122,7 +122,7 @@ const struct config_key keys_replication[] = {
      FIELD(num_replica_fetchers),
      .fallback = "1",
      .update = UPDATE_LIVE,
-     .flags = KEY_HAS_FIELD | KEY_NEXT_START,
+     .flags = KEY_HAS_FIELD,
      .doc =
          "Connections, each with its share of partitions, by which a broker follows one leader."},
     {.name = "replica.high.watermark.checkpoint.interval.ms",

@@ -188,6 +188,20 @@ void replica_manager_for_each(struct replica_manager *manager,
     }
 }
 
+static void follow_again(void *context, struct partition *partition)
+{
+    struct replica_manager *manager = context;
+    int32_t leader_id = partition_leader_id(partition);
+    if (partition_role(partition) == ROLE_FOLLOWER && leader_id >= 0)
+        manager->fetchers.follow(manager->fetchers.context, partition, leader_id,
+                                 partition_leader_epoch(partition));
+}
+
+void replica_manager_follow_all(struct replica_manager *manager)
+{
+    replica_manager_for_each(manager, follow_again, manager);
+}
+
 struct failed_dir {
     struct replica_manager *manager;
     const struct log_dir *dir;

@@ -50,6 +50,10 @@ void replica_manager_free(struct replica_manager *manager);
 void replica_manager_set_fetchers(struct replica_manager *manager,
                                   struct replica_fetchers fetchers);
 
+/* The fetchers begin anew: let them follow every partition that follows a leader. Thread: the one
+ * that gives partitions their roles. */
+void replica_manager_follow_all(struct replica_manager *manager);
+
 /* A follower has asked for what begins at fetch_offset, when the leader's log ended at
  * leader_end_offset: it has everything before. broker_epoch: its own, or -1. It may join the ISR by
  * that. Errors: those of partition_follower_fetched. Threads: any. */

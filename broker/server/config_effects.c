@@ -5,6 +5,7 @@
 #include "broker/config/config_key.h"
 #include "broker/server/broker_zk.h"
 #include "broker/server/controller_join.h"
+#include "broker/server/fetcher_threads.h"
 #include "broker/server/server_internal.h"
 
 const struct config_effect_row config_effect_rows[] = {
@@ -45,7 +46,7 @@ const struct config_effect_row config_effect_rows[] = {
     {"max.connection.creation.rate", EFFECT_NETWORK},
     {"num.network.threads", EFFECT_NETWORK},
     {"producer.id.expiration.ms", EFFECT_PRODUCERS},
-    {"num.replica.fetchers", EFFECT_AT_START},
+    {"num.replica.fetchers", EFFECT_FETCHERS},
     {"background.threads", EFFECT_STORED},
     {"num.io.threads", EFFECT_STORED},
     {"num.recovery.threads.per.data.dir", EFFECT_STORED},
@@ -103,14 +104,9 @@ static void say_where_nothing_follows(const struct config *old_config,
 {
     for (int i = 0; i < config_effect_rows_count; i++) {
         const struct config_effect_row *row = &config_effect_rows[i];
-        if (!(row->effects & (EFFECT_STORED | EFFECT_AT_START)) ||
-            !config_key_differs(config_key_find(row->name), old_config, new_config))
-            continue;
-        if (row->effects & EFFECT_STORED)
+        if ((row->effects & EFFECT_STORED) &&
+            config_key_differs(config_key_find(row->name), old_config, new_config))
             trace_warn("a dynamic setting is stored and has no effect on this broker name=%s",
-                       row->name);
-        else
-            trace_warn("a dynamic setting is stored and holds from the next start on name=%s",
                        row->name);
     }
 }
@@ -134,6 +130,8 @@ void config_effects_apply(struct server *server, const struct config *old_config
     if (effects & EFFECT_PRODUCERS)
         log_manager_set_producer_id_expiration(server->broker.log_manager,
                                                new_config->producer_id_expiration_ms);
+    if (effects & EFFECT_FETCHERS)
+        fetcher_threads_change(server->fetchers, new_config->num_replica_fetchers);
     if (effects & EFFECT_NETWORK)
         change_network(server, new_config);
     if (effects & EFFECT_ADDRESSES)

@@ -16,7 +16,7 @@ enum config_effect {
     EFFECT_NETWORK = 8,    /* listeners, limits on connections and threads */
     EFFECT_ADDRESSES = 16, /* the broker registers anew */
     EFFECT_PRODUCERS = 32, /* how long producers are remembered */
-    EFFECT_AT_START = 64,  /* holds from the next start on, which is said aloud */
+    EFFECT_FETCHERS = 64,  /* the number of replica fetchers */
 };
 
 struct config_effect_row {

@@ -1,14 +1,22 @@
 /* An event loop around each fetcher: orders come by a mailbox, answers by the loop, and a timer
- * follows the fetcher's next deadline. */
+ * follows the fetcher's next deadline.
+ *
+ * Another number of threads gives nearly every partition another owner, and no two may ever fetch
+ * for one: so all threads end first, each when what it fetched is on the disk, and the last of them
+ * tells control, which starts the new ones and lets them follow all that this broker follows by
+ * then. Nobody waits meanwhile; orders that come in between are dropped, as roles say it all. */
 #include "broker/server/fetcher_threads.h"
 
 #include <event2/event.h>
+#include <inttypes.h>
+#include <stdatomic.h>
 
 #include "broker/base/mailbox.h"
 #include "broker/base/trace.h"
 #include "broker/config/metadata_version.h"
 #include "broker/peer/peer.h"
 #include "broker/replica/fetcher.h"
+#include "broker/server/control_thread.h"
 #include "broker/server/server_internal.h"
 
 enum order_kind { ORDER_FOLLOW, ORDER_UNFOLLOW, ORDER_FLUSHED, ORDER_STOP };
@@ -28,6 +36,7 @@ struct leader_connection {
 };
 
 struct fetcher_thread {
+    struct fetcher_threads *threads; /* it is one of */
     struct server *server;
     struct event_base *loop;
     struct event *mail_event, *timer_event;
@@ -41,8 +50,12 @@ struct fetcher_thread {
 };
 
 struct fetcher_threads {
+    struct server *server;
     struct fetcher_thread *items;
-    int32_t count;
+    int32_t count, wanted_count;
+    struct control_work ended;    /* posted by the last that ends for a change of their number */
+    _Atomic int32_t living_count; /* of these threads */
+    bool is_changing;             /* they have been told to end; read by them after that */
     bool is_stopped;
 };
 
@@ -192,6 +205,9 @@ static void *run(void *context)
         if (event_base_loop(thread->loop, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY) != 0)
             break;
     }
+    struct fetcher_threads *threads = thread->threads;
+    if (atomic_fetch_sub(&threads->living_count, 1) == 1 && threads->is_changing)
+        control_thread_post(thread->server->control, &threads->ended);
     return NULL;
 }
 
@@ -231,14 +247,14 @@ static void follow(void *context, struct partition *partition, int32_t leader_id
                    int32_t leader_epoch)
 {
     struct fetcher_threads *threads = context;
-    if (!threads->is_stopped)
+    if (!threads->is_stopped && !threads->is_changing)
         post(thread_of(threads, partition), ORDER_FOLLOW, partition, leader_id, leader_epoch);
 }
 
 static void unfollow(void *context, struct partition *partition)
 {
     struct fetcher_threads *threads = context;
-    if (!threads->is_stopped)
+    if (!threads->is_stopped && !threads->is_changing)
         post(thread_of(threads, partition), ORDER_UNFOLLOW, partition, NO_BROKER, 0);
 }
 
@@ -289,8 +305,10 @@ static int64_t broker_epoch(void *context)
     return server->broker_epoch;
 }
 
-static void start_thread(struct fetcher_thread *thread, struct server *server, int32_t index)
+static void start_thread(struct fetcher_threads *threads, int32_t index)
 {
+    struct fetcher_thread *thread = &threads->items[index];
+    struct server *server = threads->server;
     const struct config *c = server->config;
     struct fetcher_settings settings = {.broker_id = server->broker.id,
                                         .broker_epoch = broker_epoch,
@@ -304,6 +322,7 @@ static void start_thread(struct fetcher_thread *thread, struct server *server, i
                                         .flushed_context = thread};
     settle_versions(c->inter_broker_protocol_version, &settings);
     struct fetcher_leaders leaders = {.send = send_to_leader, .context = thread};
+    thread->threads = threads;
     thread->server = server;
     thread->arena = arena_new();
     thread->client_id = mem_printf("broker-%d-fetcher-%d", server->broker.id, index);
@@ -320,23 +339,23 @@ static void start_thread(struct fetcher_thread *thread, struct server *server, i
     thread->thread = thread_start("fetcher", run, thread);
 }
 
-struct fetcher_threads *fetcher_threads_start(struct server *server)
+static void start_all(struct fetcher_threads *threads)
 {
-    struct fetcher_threads *threads = mem_new(struct fetcher_threads);
-    threads->count = config_now(server->live)->num_replica_fetchers;
+    threads->count = threads->wanted_count;
     threads->items = mem_new_array(struct fetcher_thread, (size_t)threads->count);
+    atomic_store(&threads->living_count, threads->count);
     for (int32_t i = 0; i < threads->count; i++)
-        start_thread(&threads->items[i], server, i);
-    return threads;
+        start_thread(threads, i);
 }
 
-void fetcher_threads_stop(struct fetcher_threads *threads)
+static void tell_all_to_end(struct fetcher_threads *threads)
 {
-    if (!threads || threads->is_stopped)
-        return;
-    threads->is_stopped = true;
     for (int32_t i = 0; i < threads->count; i++)
         post(&threads->items[i], ORDER_STOP, NULL, NO_BROKER, 0);
+}
+
+static void join_all(struct fetcher_threads *threads)
+{
     for (int32_t i = 0; i < threads->count; i++)
         pthread_join(threads->items[i].thread, NULL);
 }
@@ -353,11 +372,9 @@ static void drop_orders(struct fetcher_thread *thread)
     }
 }
 
-void fetcher_threads_free(struct fetcher_threads *threads)
+/* They have ended. */
+static void free_all(struct fetcher_threads *threads)
 {
-    if (!threads)
-        return;
-    fetcher_threads_stop(threads);
     for (int32_t i = 0; i < threads->count; i++) {
         struct fetcher_thread *thread = &threads->items[i];
         drop_orders(thread);
@@ -369,6 +386,58 @@ void fetcher_threads_free(struct fetcher_threads *threads)
         arena_free(thread->arena);
         free(thread->client_id);
     }
-    free(threads->items);
+    free(TAKE(threads->items));
+}
+
+static void all_have_ended(struct control_work *work)
+{
+    struct fetcher_threads *threads = CONTAINER_OF(work, struct fetcher_threads, ended);
+    join_all(threads); /* what they do after their last word takes no time */
+    free_all(threads);
+    threads->is_changing = false;
+    start_all(threads);
+    trace_info("replica fetchers changed count=%" PRId32, threads->count);
+    replica_manager_follow_all(threads->server->broker.replica_manager);
+}
+
+static int32_t bounded(int32_t count)
+{
+    return count < FETCHER_THREADS_MAX ? count : FETCHER_THREADS_MAX;
+}
+
+struct fetcher_threads *fetcher_threads_start(struct server *server)
+{
+    struct fetcher_threads *threads = mem_new(struct fetcher_threads);
+    threads->server = server;
+    threads->ended.run = all_have_ended;
+    threads->wanted_count = bounded(config_now(server->live)->num_replica_fetchers);
+    start_all(threads);
+    return threads;
+}
+
+void fetcher_threads_change(struct fetcher_threads *threads, int32_t count)
+{
+    threads->wanted_count = bounded(count);
+    if (threads->is_stopped || threads->is_changing || threads->wanted_count == threads->count)
+        return;
+    threads->is_changing = true;
+    tell_all_to_end(threads);
+}
+
+void fetcher_threads_stop(struct fetcher_threads *threads)
+{
+    if (!threads || threads->is_stopped)
+        return;
+    threads->is_stopped = true;
+    tell_all_to_end(threads);
+    join_all(threads);
+}
+
+void fetcher_threads_free(struct fetcher_threads *threads)
+{
+    if (!threads)
+        return;
+    fetcher_threads_stop(threads);
+    free_all(threads);
     free(threads);
 }

@@ -70,7 +70,6 @@ static void test_every_setting_called_dynamic_has_an_effect(void **state)
             fail_msg("%s has an effect and is called fixed", keys[i]->name);
         int effects = row ? row->effects : 0; /* what the reference says of it */
         assert_int_equal(!(keys[i]->flags & KEY_STORED), !(effects & EFFECT_STORED));
-        assert_int_equal(!(keys[i]->flags & KEY_NEXT_START), !(effects & EFFECT_AT_START));
     }
     for (int i = 0; i < config_effect_rows_count; i++) {
         if (!config_key_find(config_effect_rows[i].name))
