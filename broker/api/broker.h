@@ -54,7 +54,7 @@ struct broker {
     const struct api_range *apis; /* ascending */
     int32_t apis_count;
     struct clock *clock;
-    const struct config *config; /* as it is now where a setting is read by a handler */
+    const struct config *_Atomic config; /* as it is now; the control thread exchanges it */
     struct log_manager *log_manager;
     struct metadata_cache *metadata_cache;
     struct replica_manager *replica_manager;

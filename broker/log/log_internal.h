@@ -64,6 +64,9 @@ struct segment {
      */
     _Atomic bool is_unborn;
     bool is_touched; /* written, cut or recovered in this run */
+    /* Log lock, segment_ahead.c: up to where blocks were asked for, and how many bytes of them
+     * count as held. */
+    int64_t ahead_to, ahead_bytes;
     _Atomic bool is_tear_told;
     _Atomic bool
         is_end_unsynced; /* finished, and its last entries and exact sizes not yet synced */
@@ -161,9 +164,9 @@ struct log {
     _Atomic bool dir_unmade;        /* there was no room for it: see log_make_dir() */
     _Atomic bool snapshot_unsynced; /* the newest one */
 
-    int64_t checkpointed_high_watermark; /* the manager's: -1 if none */
-    int64_t rest_end_offset;             /* the retention pass's: log end when it last came by */
-    int64_t deleted_at_ms;               /* the manager's, monotonic */
+    _Atomic int64_t checkpointed_high_watermark; /* the manager's: -1 if none */
+    int64_t rest_end_offset; /* the retention pass's: log end when it last came by */
+    int64_t deleted_at_ms;   /* the manager's, monotonic */
 };
 
 /* --- log.c --- */
@@ -235,6 +238,9 @@ MUST_USE enum err log_retain(struct log *log);
 bool log_flush_is_due(struct log *log);
 /* Let go of memory and files that an idle log does not need. */
 void log_rest(struct log *log);
+
+/* --- segment_ahead.c: on a worker --- */
+void log_give_back_ahead(struct log *log);
 
 /* --- log_load.c --- */
 struct log_load_params {

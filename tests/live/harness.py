@@ -420,7 +420,8 @@ def run(names):
         print("%s %s (%.1f s)" % (verdict, name, time.monotonic() - started), flush=True)
     for log in _logs:                                # a sanitizer's report fails the test that caused it
         text = log.read_text(errors="replace") if log.exists() else ""
-        for sign in ("ERROR: AddressSanitizer", "runtime error:", "ERROR: LeakSanitizer", "Assertion `"):
+        for sign in ("ERROR: AddressSanitizer", "runtime error:", "ERROR: LeakSanitizer", "WARNING: ThreadSanitizer",
+                     "Assertion `"):
             if sign in text:
                 failed += 1
                 print("FAIL: %s in %s:\n%s" % (sign, log, text[max(0, text.index(sign) - 200):][:4000]))
