@@ -247,10 +247,11 @@ class Died(Exception):
 
 
 class ZooKeeper:
-    """A real ZooKeeper server of one node, from Kafka's own jars."""
+    """A real ZooKeeper server of one node, from Kafka's own jars; settings are those of its file."""
 
-    def __init__(self, folder=None):
+    def __init__(self, folder=None, **settings):
         self.folder = pathlib.Path(folder) if folder else temp_dir()
+        self.settings = settings
         self.port = free_ports(1)[0]
         self.address = "127.0.0.1:%d" % self.port
         self.start()
@@ -259,7 +260,7 @@ class ZooKeeper:
         (self.folder / "data").mkdir(parents=True, exist_ok=True)
         path = self.folder / "zoo.cfg"
         path.write_text("dataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\nmaxClientCnxns=0\nadmin.enableServer=false\n"
-                        "tickTime=500\n" % (self.folder / "data", self.port))
+                        "tickTime=500\n" % (self.folder / "data", self.port) + "".join("%s=%s\n" % pair for pair in self.settings.items()))
         self.process = Process(jvm_command("org.apache.zookeeper.server.quorum.QuorumPeerMain", "-Xmx256m", "-XX:+UseSerialGC",
                                            "-Dzookeeper.admin.enableServer=false") + [str(path)], self.folder / "zookeeper.log")
         wait_for("ZooKeeper listens", lambda: listens(self.port), 30)
