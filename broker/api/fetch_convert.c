@@ -33,17 +33,22 @@ static enum err read_slice(const struct log_slice *slice, struct buf *ret)
     return ERR_OK;
 }
 
-/* The JVM broker has promised the slice's size before it converts; what is missing it fills with
- * the head of a message that is too long to be whole, which every client leaves out. An answer of
- * nothing would look like the log's end. */
-static void fill_up(struct buf *converted, size_t promised)
+/* The JVM broker has promised the slice's size before it converts, or no more than a head where
+ * nothing can be converted; what is missing it fills with the head of a message that is too long to
+ * be whole, which every client leaves out. An answer of nothing would look like the log's end. A
+ * length below that of a batch's head would be no cut message, but a corrupt one. */
+static void fill_up(struct buf *converted, struct slice stored)
 {
+    struct batch_info first;
+    bool has_whole = !batch_peek(stored, &first) && (size_t)first.size_bytes <= stored.size;
+    size_t promised = converted->size ? stored.size : has_whole ? BATCH_PREFIX_SIZE : 0;
     if (converted->size >= promised)
         return;
     size_t left = promised - converted->size;
-    uint8_t head[12];
+    uint8_t head[BATCH_PREFIX_SIZE];
     put_be64(head, UINT64_MAX);
-    put_be32(head + 8, (uint32_t)(left + 1 > sizeof head ? left + 1 - sizeof head : 1));
+    put_be32(head + BATCH_LENGTH_AT,
+             (uint32_t)(left + 1 > BATCH_HEADER_SIZE ? left + 1 : BATCH_HEADER_SIZE));
     uint8_t *to = buf_extend(converted, left);
     memset(to, 0, left);
     memcpy(to, head, left < sizeof head ? left : sizeof head);
@@ -57,7 +62,7 @@ static enum err convert(struct fetch_part *part)
         e = records_convert_down(buf_slice(&bytes), part->wait->newest_magic,
                                  part->asked->fetch_offset, &converted);
     if (!e) {
-        fill_up(&converted, bytes.size);
+        fill_up(&converted, buf_slice(&bytes));
         part->converted = converted.size
                               ? arena_copy(part->wait->request->arena, buf_slice(&converted))
                               : SLICE_LITERAL("");
