@@ -108,8 +108,9 @@ void controller_controlled_shutdown(struct controller *controller,
 
 /* ---- AllocateProducerIds ---- */
 
-/* Conditional on the znode's version, so that no two controllers give out the same block. */
-static enum err next_block(struct controller *controller, int64_t *ret_first)
+/* For this broker, whose block it is called in the znode. Conditional on the znode's version, so
+ * that no two controllers give out the same block. */
+static enum err next_block(struct controller *controller, int32_t broker_id, int64_t *ret_first)
 {
     for (;;) {
         OWNED(wave) struct wave *wave = wave_new(controller);
@@ -130,8 +131,8 @@ static enum err next_block(struct controller *controller, int64_t *ret_first)
         int64_t first = last + 1;
         size_t set =
             wave_set(wave, "/latest_producer_id_block",
-                     codec_producer_ids_encode(wave_arena(wave), controller->settings.broker_id,
-                                               first, first + PRODUCER_ID_BLOCK - 1),
+                     codec_producer_ids_encode(wave_arena(wave), broker_id, first,
+                                               first + PRODUCER_ID_BLOCK - 1),
                      found.stat.zk_version);
         e = wave_run(wave);
         if (e)
@@ -163,7 +164,7 @@ static enum err event_allocate_producer_ids(struct controller *controller, void 
     else if (broker->broker_epoch != request->broker_epoch)
         e = ERR_STALE_BROKER_EPOCH;
     else
-        failed = next_block(controller, &response.producer_id_start);
+        failed = next_block(controller, request->broker_id, &response.producer_id_start);
     if (failed)
         e = err_ends_event(failed) ? ERR_NOT_CONTROLLER : ERR_UNKNOWN_SERVER_ERROR;
     response.error_code = err_wire_code(e);

@@ -129,11 +129,12 @@ static void allocate(struct fixture *f, int32_t broker_id, int64_t broker_epoch)
     world_settle(f->world, SETTLE_MS);
 }
 
-/* T7: null data is where it begins. */
+/* T7: null data is where it begins. The znode names who asked, not who controls. */
 static void test_blocks_of_producer_ids_follow_one_another(void **state)
 {
     (void)state;
-    struct fixture f = begin(1);
+    struct fixture f = begin(2);
+    assert_int_equal(world_controller(f.world)->id, 0);
     int64_t broker_epoch = f.world->brokers[0].broker_epoch;
     allocate(&f, 0, broker_epoch);
     assert_int_equal(f.error, 0);
@@ -143,6 +144,11 @@ static void test_blocks_of_producer_ids_follow_one_another(void **state)
     assert_string_equal(
         world_znode(f.world, "/latest_producer_id_block"),
         "{\"version\":1,\"broker\":0,\"block_start\":\"1000\",\"block_end\":\"1999\"}");
+    allocate(&f, 1, f.world->brokers[1].broker_epoch);
+    assert_int_equal(f.first_id, 2000);
+    assert_string_equal(
+        world_znode(f.world, "/latest_producer_id_block"),
+        "{\"version\":1,\"broker\":1,\"block_start\":\"2000\",\"block_end\":\"2999\"}");
     allocate(&f, 0, broker_epoch - 1);
     assert_int_equal(f.error, err_wire_code(ERR_STALE_BROKER_EPOCH));
     allocate(&f, 5, 1);
