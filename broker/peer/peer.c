@@ -7,12 +7,12 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
-#include <netdb.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "broker/base/address.h"
 #include "broker/base/list.h"
 #include "broker/base/timers.h"
 #include "broker/base/trace.h"
@@ -55,9 +55,10 @@ struct peer {
     size_t out_sent;
     struct arena *arena;
     int64_t backoff_ms;
-    uint32_t connection; /* counts up, so that a callback's own close is noticed */
-    bool is_calling;     /* within `done` */
-    enum err failure;    /* what fail_event is to deal with */
+    uint32_t connection;   /* counts up, so that a callback's own close is noticed */
+    uint32_t next_address; /* of those that the host has; counts up as they fail */
+    bool is_calling;       /* within `done` */
+    enum err failure;      /* what fail_event is to deal with */
     char why[160];
 };
 
@@ -207,13 +208,20 @@ static void set_option(int fd, int level, int option, int value)
     (void)setsockopt(fd, level, option, &value, sizeof value); /* the defaults work as well */
 }
 
+/* The host's next address may do better. */
+static void connect_failed(struct peer *peer, const char *why)
+{
+    peer->next_address++;
+    fail_soon(peer, ERR_NETWORK_EXCEPTION, why);
+}
+
 static void on_connected(struct peer *peer)
 {
     int code = 0;
     socklen_t size = sizeof code;
     getsockopt(peer->fd, SOL_SOCKET, SO_ERROR, &code, &size);
     if (code) {
-        fail(peer, ERR_NETWORK_EXCEPTION, strerror(code));
+        connect_failed(peer, strerror(code));
         return;
     }
     timer_cancel(&peer->timers, &peer->connect_timer);
@@ -268,13 +276,13 @@ static void start_connect(struct peer *peer)
         fail_soon(peer, ERR_NETWORK_EXCEPTION, gai_strerror(code));
         return;
     }
-    bool is_open = false;
-    for (struct addrinfo *a = found; a && !is_open; a = a->ai_next)
-        is_open = open_socket(peer, a);
+    bool is_open = open_socket(peer, address_nth(found, peer->next_address));
+    for (uint32_t left = address_count(found); !is_open && --left > 0;)
+        is_open = open_socket(peer, address_nth(found, ++peer->next_address));
     code = errno;
     freeaddrinfo(found);
     if (!is_open) {
-        fail_soon(peer, ERR_NETWORK_EXCEPTION, strerror(code));
+        connect_failed(peer, strerror(code));
         return;
     }
     event_add(&peer->write_event, NULL);
@@ -284,7 +292,7 @@ static void start_connect(struct peer *peer)
 static void on_connect_timeout(struct timer *timer)
 {
     struct peer *peer = CONTAINER_OF(timer, struct peer, connect_timer);
-    fail_soon(peer, ERR_NETWORK_EXCEPTION, "connecting takes too long");
+    connect_failed(peer, "connecting takes too long");
 }
 
 static void on_pause_over(struct timer *timer)
@@ -540,6 +548,7 @@ void peer_set_address(struct peer *peer, const char *host, uint16_t port)
     free(peer->host);
     peer->host = mem_strdup(host);
     peer->options.port = port;
+    peer->next_address = 0;
     peer->backoff_ms = peer->options.backoff_ms;
     if (peer->state == CONNECTING || peer->state == CONNECTED)
         fail_soon(peer, ERR_NETWORK_EXCEPTION, "the broker has another address now");

@@ -3,12 +3,12 @@
  * one that is new is bound; one that is gone is closed, with its connections. A name has a place
  * for life, since connections and requests know their listener by it. */
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "broker/base/address.h"
 #include "broker/base/trace.h"
 #include "broker/server/network_internal.h"
 
@@ -57,8 +57,8 @@ static enum err bind_socket(const struct network_options *options,
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *found = NULL;
     int code = getaddrinfo(is_any ? "::" : host, service, &hints, &found);
-    enum err e =
-        code ? err_note(ERR_IO, "%s", gai_strerror(code)) : listen_on(options, found, ret_fd);
+    enum err e = code ? err_note(ERR_IO, "%s", gai_strerror(code))
+                      : listen_on(options, address_nth(found, 0), ret_fd);
     if (found)
         freeaddrinfo(found);
     if (e && is_any) {

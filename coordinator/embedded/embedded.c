@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <netdb.h>
 
+#include "broker/base/address.h"
 #include "broker/base/thread.h"
 #include "broker/base/trace.h"
 #include "coordinator/embedded/store.h"
@@ -318,10 +319,11 @@ static enum err listen_on(struct embedded *embedded, const char *host, uint16_t 
     int code = getaddrinfo(host, service, &hints, &found);
     if (code)
         return err_note(ERR_INVALID_CONFIG, "host '%s': %s", host, gai_strerror(code));
+    const struct addrinfo *first = address_nth(found, 0);
     embedded->listener =
         evconnlistener_new_bind(embedded->base, on_accept, embedded,
                                 LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE,
-                                128, found->ai_addr, (int)found->ai_addrlen);
+                                128, first->ai_addr, (int)first->ai_addrlen);
     freeaddrinfo(found);
     if (!embedded->listener)
         return err_note_errno("listen on %s:%u", host, port);

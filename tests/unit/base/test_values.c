@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "broker/base/address.h"
 #include "broker/base/crc32c.h"
 #include "broker/base/err.h"
 #include "broker/base/slice.h"
@@ -161,9 +162,24 @@ static void test_wire_codes_read_back_as_kafkas_errors(void **state)
     assert_int_equal(err_from_wire(9999), ERR_UNKNOWN_SERVER_ERROR);
 }
 
+static void test_ipv4_addresses_come_before_others_in_the_order_found(void **state)
+{
+    (void)state;
+    struct addrinfo found[4] = {{.ai_family = AF_INET6, .ai_next = &found[1]},
+                                {.ai_family = AF_INET, .ai_next = &found[2]},
+                                {.ai_family = AF_INET6, .ai_next = &found[3]},
+                                {.ai_family = AF_INET}};
+    const int wanted[] = {1, 3, 0, 2, 1};
+    assert_int_equal(address_count(found), 4);
+    for (uint32_t n = 0; n < 5; n++)
+        assert_ptr_equal(address_nth(found, n), &found[wanted[n]]);
+    assert_ptr_equal(address_nth(found, UINT32_MAX), &found[2]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ipv4_addresses_come_before_others_in_the_order_found),
         cmocka_unit_test(test_crc32c_gives_the_published_check_values),
         cmocka_unit_test(test_crc32c_hardware_agrees_with_tables_at_every_length_and_cut),
         cmocka_unit_test(test_varints_round_trip_and_know_their_size),

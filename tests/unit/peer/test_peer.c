@@ -10,6 +10,7 @@
 
 #include <arpa/inet.h>
 #include <event2/event.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -34,6 +35,54 @@ struct broker_thread {
     const struct script *scripts;
     int scripts_count;
 };
+
+/* Of two names that are looked up here, each has two addresses and a broker at the second; others
+ * are addresses. Stands before the system's own. */
+static int fill_address(struct addrinfo **ret, const char *text, const char *service,
+                        struct addrinfo *next)
+{
+    struct addrinfo *a = mem_new(struct addrinfo);
+    struct sockaddr_storage *at = mem_new(struct sockaddr_storage);
+    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)at;
+    struct sockaddr_in *in = (struct sockaddr_in *)at;
+    bool is_ipv6 = inet_pton(AF_INET6, text, &in6->sin6_addr) == 1;
+    at->ss_family = is_ipv6 ? AF_INET6 : AF_INET;
+    in->sin_port = htons((uint16_t)atoi(service));
+    if (!is_ipv6)
+        assert_int_equal(inet_pton(AF_INET, text, &in->sin_addr), 1);
+    *a = (struct addrinfo){.ai_family = at->ss_family,
+                           .ai_addr = (struct sockaddr *)at,
+                           .ai_addrlen = is_ipv6 ? sizeof *in6 : sizeof *in,
+                           .ai_next = next};
+    *ret = a;
+    return 0;
+}
+
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
+                struct addrinfo **ret)
+{
+    (void)hints;
+    static const struct {
+        const char *name, *first;
+    } names[] = {{"both.families", "::1"}, {"two.machines", "127.0.0.2"}};
+    const char *first = NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        first = strcmp(name, names[i].name) == 0 ? names[i].first : first;
+    if (!first)
+        return fill_address(ret, name, service, NULL);
+    fill_address(ret, "127.0.0.1", service, NULL);
+    return fill_address(ret, first, service, *ret);
+}
+
+void freeaddrinfo(struct addrinfo *found)
+{
+    while (found) {
+        struct addrinfo *next = found->ai_next;
+        free(found->ai_addr);
+        free(found);
+        found = next;
+    }
+}
 
 static bool read_whole(int fd, void *data, size_t size)
 {
@@ -139,17 +188,22 @@ static void on_done(void *context, enum err e, const void *response)
         event_base_loopbreak(result->base);
 }
 
-static struct peer *new_peer(struct event_base *base, uint16_t port)
+static struct peer *new_peer_at(struct event_base *base, const char *host, uint16_t port)
 {
     struct peer_options options;
     peer_options_init(&options);
     options.base = base;
-    options.host = "127.0.0.1";
+    options.host = host;
     options.port = port;
     options.client_id = "us";
     options.backoff_ms = 5;
     options.backoff_max_ms = 20;
     return peer_new(&options);
+}
+
+static struct peer *new_peer(struct event_base *base, uint16_t port)
+{
+    return new_peer_at(base, "127.0.0.1", port);
 }
 
 static void send_number(struct peer *peer, struct result *result, uint32_t number, size_t size,
@@ -251,6 +305,43 @@ static void test_a_refused_connection_fails_soon(void **state)
     event_base_free(result.base);
 }
 
+static void test_of_both_families_ipv4_comes_first_as_on_the_jvm(void **state)
+{
+    (void)state;
+    struct broker_thread broker;
+    static const struct script script = {.answers_count = 1, .then_silent = true};
+    broker_start(&broker, &script, 1);
+    struct result result = {.base = event_base_new()};
+    struct peer *peer = new_peer_at(result.base, "both.families", broker.port);
+    send_number(peer, &result, 0, 4, 20000);
+    run(&result, 1);
+    assert_int_equal(result.oks, 1);
+    peer_free(peer);
+    broker_stop(&broker);
+    event_base_free(result.base);
+}
+
+static void test_after_an_address_that_refuses_the_next_one_is_tried(void **state)
+{
+    (void)state;
+    struct broker_thread broker;
+    static const struct script script = {.answers_count = 1, .then_silent = true};
+    broker_start(&broker, &script, 1);
+    struct result result = {.base = event_base_new()};
+    struct peer *peer = new_peer_at(result.base, "two.machines", broker.port);
+    send_number(peer, &result, 0, 4, 20000);
+    run(&result, 1);
+    if (!result
+             .oks) { /* else the kernel refused within connect(), and the next was tried at once */
+        send_number(peer, &result, 0, 4, 20000);
+        run(&result, 2);
+    }
+    assert_int_equal(result.oks, 1);
+    peer_free(peer);
+    broker_stop(&broker);
+    event_base_free(result.base);
+}
+
 static void test_an_answer_of_another_request_is_malformed(void **state)
 {
     (void)state;
@@ -294,6 +385,8 @@ int main(void)
         cmocka_unit_test(
             test_a_request_without_an_answer_times_out_and_takes_the_connection_with_it),
         cmocka_unit_test(test_a_refused_connection_fails_soon),
+        cmocka_unit_test(test_of_both_families_ipv4_comes_first_as_on_the_jvm),
+        cmocka_unit_test(test_after_an_address_that_refuses_the_next_one_is_tried),
         cmocka_unit_test(test_an_answer_of_another_request_is_malformed),
         cmocka_unit_test(test_freeing_cancels_what_is_pending),
     };
