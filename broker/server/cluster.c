@@ -15,6 +15,7 @@
 
 #define FOLLOWERSHIP_WAIT_MS 1000
 #define FOLLOWERSHIP_LOOK_MS 2
+#define FAREWELL_MS          100
 
 /* --- auto-creation --- */
 
@@ -230,6 +231,13 @@ static void count_shared(void *context, struct partition *partition)
     *count += view.is_leader && view.replicas_count > 1;
 }
 
+static int32_t led_and_shared_count(struct server *server)
+{
+    int32_t count = 0;
+    replica_manager_for_each(server->broker.replica_manager, count_shared, &count);
+    return count;
+}
+
 /* The controller has chosen other leaders, but its word of it comes on another connection than its
  * answer did. Until we have heard it, requests wait here for followers that have gone elsewhere;
  * then they are answered, with the new leader's name, before their connections end. */
@@ -237,8 +245,7 @@ static void await_followership(struct server *server)
 {
     int64_t deadline_ms = clock_mono_ms(server->clock) + FOLLOWERSHIP_WAIT_MS;
     for (;;) {
-        int32_t count = 0;
-        replica_manager_for_each(server->broker.replica_manager, count_shared, &count);
+        int32_t count = led_and_shared_count(server);
         if (count == 0)
             return;
         if (clock_mono_ms(server->clock) >= deadline_ms) {
@@ -251,14 +258,20 @@ static void await_followership(struct server *server)
     }
 }
 
+/* A client that sends something within FAREWELL_MS is told who leads now and goes there. One whose
+ * connection only ends has to find a broker that it can ask, for which librdkafka takes up to a
+ * second. */
 void server_controlled_shutdown(struct server *server)
 {
     const struct config *config = config_now(server->live);
     if (!config->controlled_shutdown_enable || server->broker_epoch < 0)
         return;
+    bool has_led = led_and_shared_count(server) > 0;
     for (int32_t i = 0; i < config->controlled_shutdown_max_retries; i++) {
         if (ask_to_leave(server)) {
             await_followership(server);
+            if (has_led)
+                pause_ms(FAREWELL_MS);
             return;
         }
         if (is_alone(server))
