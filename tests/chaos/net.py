@@ -95,7 +95,7 @@ def _stand_before(child, keeper):
     for disk in disks.values():
         disk.thaw()
     _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):                       # librdkafka 2.6.1 does at metadata with holes, which JVM brokers give; 2.15 looks first
+    if os.WIFSIGNALED(status):                       # librdkafka 2.6.1 breaks so at metadata with holes, which JVM brokers give
         print("FAIL: the run was ended by signal %d; after 11, dmesg names the library" % os.WTERMSIG(status), flush=True)
     return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
 

@@ -21,7 +21,7 @@ HEAL_SECONDS = 120 if hosts.JVM_BROKERS else 60
 READ_SECONDS = 60                                    # from the last record to a reader's end of it
 TOPICS = {"plain": (4, {}), "rolling": (3, {"segment.bytes": "200000"}), "squeezed": (3, {"compression.type": "zstd"})}
 GO_BACK_SECONDS = 1.0
-GONE = re.compile("code=_?UNKNOWN_(TOPIC|PARTITION)")  # what a JVM broker at its start says of topics, and librdkafka believes
+GONE = re.compile("code=(_?UNKNOWN_(TOPIC|PARTITION)|_DESTROY)")  # a client lets go of what a JVM broker at its start does not name
 RATE = float(os.environ.get("CHAOS_RATE") or 250)    # records a second of each producer
 logging.getLogger("kazoo").setLevel(logging.CRITICAL)  # it says that servers are away: they are
 

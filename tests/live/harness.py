@@ -26,6 +26,7 @@ INTEROP = HERE.parent / "interop"
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "stoker-tests"
 PACKAGES = ["kafka-python==2.0.6", "confluent-kafka==2.6.1", "kazoo==2.10.0", "lz4==4.4.5", "zstandard==0.25.0",
             "python-snappy==0.7.3"]
+NEWER = [name.replace("confluent-kafka==2.6.1", "confluent-kafka==2.16.1") for name in PACKAGES]
 PEER_IS_JVM = os.environ.get("STOKER_PEER") == "jvm"
 ALONE = {"offsets.topic.replication.factor": 1, "transaction.state.log.replication.factor": 1,
          "transaction.state.log.min.isr": 1, "group.initial.rebalance.delay.ms": 0}
@@ -41,19 +42,20 @@ class Skip(Exception):
     """The test, or one part of it, cannot run here; the text says why."""
 
 
-def use_venv():
+def use_venv(packages=PACKAGES):
     """Goes on inside a virtual environment that has the clients, made once and shared by all runs."""
-    python = CACHE / "venv" / "bin" / "python"
-    if pathlib.Path(sys.prefix) == CACHE / "venv":
+    folder = CACHE / ("venv" if packages is PACKAGES else "venv-newer")
+    python = folder / "bin" / "python"
+    if pathlib.Path(sys.prefix) == folder:
         return
     CACHE.mkdir(parents=True, exist_ok=True)
-    mark, wanted = CACHE / "venv" / "packages.txt", "\n".join(PACKAGES)
-    with open(CACHE / "venv.lock", "w") as lock:
+    mark, wanted = folder / "packages.txt", "\n".join(packages)
+    with open(CACHE / (folder.name + ".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not mark.exists() or mark.read_text() != wanted:
             try:
-                for command in ([sys.executable, "-m", "venv", str(CACHE / "venv")],
-                                [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"] + PACKAGES):
+                for command in ([sys.executable, "-m", "venv", str(folder)],
+                                [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"] + packages):
                     subprocess.run(command, check=True, capture_output=True, text=True)
             except (OSError, subprocess.CalledProcessError) as e:
                 print("skipped: the Python clients cannot be installed: %s" % (getattr(e, "stderr", "") or str(e)).strip()[-300:])
