@@ -89,7 +89,8 @@ static void warn_unknown(const struct config *config, struct config_problems *pr
     const struct config_map *file = &config->inside->layers[LAYER_FILE];
     for (int32_t i = 0; i < file->count; i++) {
         const char *name = file->entries[i].name;
-        if (config_key_find(name) || strncmp(name, "listener.name.", 14) == 0)
+        if (config_key_find(name) || strncmp(name, "listener.name.", 14) == 0 ||
+            config_refuse_knows(name))
             continue;
         const char *nearest = config_key_nearest(name);
         if (nearest)

@@ -62,6 +62,8 @@ void config_check_together(struct config *config,
                            struct config_problems *problems); /* config_together.c */
 void config_refuse(const struct config *config,
                    struct config_problems *problems); /* config_refuse.c */
+/* Is this name, which no row has, spoken of by config_refuse()? */
+bool config_refuse_knows(const char *name);
 void config_refuse_listeners(const struct config *config,
                              struct config_problems *problems); /* config_refuse.c */
 

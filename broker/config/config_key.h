@@ -44,6 +44,7 @@ enum config_flag {
     KEY_DYNAMIC_ONLY = 16, /* never in a file, listed only where it is set (DynamicConfig.Broker) */
     KEY_AT_START = 32,     /* Kafka changes it while running; this broker reads its file alone */
     KEY_STORED = 64,       /* a change while running is kept, and has no effect on this broker */
+    KEY_IDLE = 128,        /* known, checked and shown; nothing on this broker follows from it */
     KEY_FALLBACK_CORES = 8, /* the default is the number of processors */
 };
 

@@ -80,8 +80,11 @@ static void print_key(const struct config_key *key, FILE *out)
         fprintf(out, "; no default");
     else
         fprintf(out, "; default: %s", fallback[0] ? fallback : "empty");
-    fprintf(out, "; changed %s%s\n", update_text(key),
-            key->flags & KEY_OURS ? "; Stoker's own" : "");
+    if (key->flags & KEY_IDLE)
+        fprintf(out, "; kept and shown, no effect on this broker\n");
+    else
+        fprintf(out, "; changed %s%s\n", update_text(key),
+                key->flags & KEY_OURS ? "; Stoker's own" : "");
     if (key->kafka_fallback) {
         fprintf(out, "    Apache Kafka's default is %s:\n", key->kafka_fallback);
         print_doc(key->kafka_reason, out);

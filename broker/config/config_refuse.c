@@ -72,6 +72,17 @@ static void refuse_keys(const struct config *config, struct config_problems *pro
     }
 }
 
+/* Settings of authorizers, which config_keys[] does not have. */
+static const char *const of_authorizers[] = {"super.users", "allow.everyone.if.no.acl.found"};
+
+bool config_refuse_knows(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(of_authorizers); i++)
+        if (strcmp(of_authorizers[i], name) == 0)
+            return true;
+    return strncmp(name, "zookeeper.ssl.", 14) == 0 || strncmp(name, "zookeeper.sasl.", 15) == 0;
+}
+
 /* Whole families: any zookeeper.ssl.* and, by listener, listener.name.<l>.(ssl|sasl).* */
 static void refuse_families(const struct config *config, struct config_problems *problems)
 {
@@ -97,7 +108,6 @@ static void refuse_families(const struct config *config, struct config_problems 
  * set them may believe that something is protected. */
 static void warn_of_idle_security(const struct config *config, struct config_problems *problems)
 {
-    static const char *const of_authorizers[] = {"super.users", "allow.everyone.if.no.acl.found"};
     const struct config_map *merged = &config->inside->merged;
     for (int32_t i = 0; i < merged->count; i++) {
         const char *name = merged->entries[i].name;
@@ -110,6 +120,35 @@ static void warn_of_idle_security(const struct config *config, struct config_pro
                                 "authorizer yet",
                                 name);
     }
+}
+
+static bool is_refused(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
+        if (strcmp(refused[i].key, name) == 0)
+            return true;
+    return false;
+}
+
+/* Who sets one of these to something else than its default expects something of it. */
+static void warn_of_no_effect(const struct config *config, struct config_problems *problems)
+{
+    const struct config_map *merged = &config->inside->merged;
+    for (int32_t i = 0; i < merged->count; i++) {
+        const struct config_entry *entry = &merged->entries[i];
+        const struct config_key *key = config_key_find(entry->name);
+        const char *fallback = key ? config_key_fallback(key) : NULL;
+        if (!key || !(key->flags & KEY_IDLE) || is_refused(key->name) ||
+            strncmp(key->name, "ssl.", 4) == 0 || strncmp(key->name, "sasl.", 5) == 0 ||
+            strcmp(entry->value, fallback ? fallback : "") == 0)
+            continue;
+        config_problem_warn(problems, key->name, "%s has no effect on this broker", key->name);
+    }
+    if (config->log_cleanup_policy & CONFIG_CLEANUP_COMPACT)
+        config_problem_warn(problems, "log.cleanup.policy",
+                            "log.cleanup.policy=%s: this broker does not compact yet; compacted "
+                            "topics keep everything",
+                            given(config, "log.cleanup.policy"));
 }
 
 #define RACK_AWARE_SELECTOR "org.apache.kafka.common.replica.RackAwareReplicaSelector"
@@ -129,12 +168,6 @@ static void refuse_classes(const struct config *config, struct config_problems *
         strcmp(builder, config_key_fallback(config_key_find("principal.builder.class"))) != 0)
         config_problem_error(problems, "principal.builder.class",
                              "principal.builder.class=%s: this broker cannot run Java", builder);
-    static const char *const ignored[] = {"metric.reporters", "kafka.metrics.reporters"};
-    for (size_t i = 0; i < ARRAY_SIZE(ignored); i++) {
-        if (given(config, ignored[i]))
-            config_problem_warn(problems, ignored[i],
-                                "%s has no effect: this broker cannot run Java", ignored[i]);
-    }
 }
 
 void config_refuse(const struct config *config, struct config_problems *problems)
@@ -143,4 +176,5 @@ void config_refuse(const struct config *config, struct config_problems *problems
     refuse_families(config, problems);
     refuse_classes(config, problems);
     warn_of_idle_security(config, problems);
+    warn_of_no_effect(config, problems);
 }

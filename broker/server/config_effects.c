@@ -63,7 +63,7 @@ const struct config_effect_row config_effect_rows[] = {
     {"remote.log.manager.copy.max.bytes.per.second", EFFECT_STORED},
     {"remote.log.manager.fetch.max.bytes.per.second", EFFECT_STORED},
     {"metric.reporters", EFFECT_STORED}, /* only the empty list is taken */
-    {"transaction.partition.verification.enable", EFFECT_STORED},
+    {"transaction.partition.verification.enable", EFFECT_REQUESTS},
     {"leader.replication.throttled.rate", EFFECT_STORED},
     {"follower.replication.throttled.rate", EFFECT_STORED},
     {"replica.alter.log.dirs.io.max.bytes.per.second", EFFECT_STORED},

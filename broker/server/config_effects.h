@@ -17,6 +17,7 @@ enum config_effect {
     EFFECT_ADDRESSES = 16, /* the broker registers anew */
     EFFECT_PRODUCERS = 32, /* how long producers are remembered */
     EFFECT_FETCHERS = 64,  /* the number of replica fetchers */
+    EFFECT_REQUESTS = 128, /* the next request finds it in the snapshot; nothing else follows */
 };
 
 struct config_effect_row {

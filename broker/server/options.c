@@ -127,7 +127,6 @@ static void mean_standalone(struct options *options, const char *data)
                "127.0.0.1:2181"); /* the embedded one's own port counts */
     default_to(options, "offsets.topic.replication.factor", "1");
     default_to(options, "transaction.state.log.replication.factor", "1");
-    default_to(options, "transaction.state.log.min.isr", "1");
 }
 
 static int parse_override(struct options *options, char *word)
