@@ -24,6 +24,7 @@ static struct controller_settings settings_of(const struct server *server, const
         .num_partitions = c->num_partitions,
         .default_replication_factor = c->default_replication_factor,
         .unclean_leader_election_enable = c->unclean_leader_election_enable,
+        .min_insync_replicas = c->min_insync_replicas,
     };
 }
 

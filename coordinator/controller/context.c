@@ -345,7 +345,8 @@ void leadership_stands(struct leadership *leadership, int32_t zk_version, int64_
 {
     leadership->zk_version = zk_version;
     if (leadership->leader >= 0) {
-        leadership->led_zxid = zxid;
+        if (leadership->led_zxid == 0)
+            leadership->led_zxid = zxid;
         leadership->led_version = zk_version;
     } else if (leadership->led_zxid == 0) { /* another controller has taken the leader out */
         leadership->led_zxid = zxid;

@@ -81,7 +81,7 @@ struct leadership {
     int8_t recovery_state; /* 0 recovered, 1 recovering */
     int32_t controller_epoch;
     int32_t zk_version;  /* the partition epoch */
-    int64_t led_zxid;    /* when a state that names a leader was last written; 0: not known */
+    int64_t led_zxid;    /* see last_standing.h; 0: not known */
     int32_t led_version; /* the partition epoch of that state */
     char *unknown; /* the whole text, where it has keys we do not know, to keep them; else NULL */
 };
@@ -192,7 +192,8 @@ void partition_remove_replica(struct partition *partition, int32_t broker_id);
 bool partition_replica_is_online(const struct context *context, const struct partition *partition,
                                  int32_t broker_id);
 
-/* It stands in ZooKeeper now, under this version, since this zxid. */
+/* It stands in ZooKeeper now, under this version, since this zxid (which is what led_zxid becomes
+ * where it is still 0). */
 void leadership_stands(struct leadership *leadership, int32_t zk_version, int64_t zxid);
 struct leadership leadership_copy(const struct leadership *leadership);
 void leadership_done(struct leadership *leadership);

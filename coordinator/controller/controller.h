@@ -92,6 +92,7 @@ struct controller_settings {
     int32_t num_partitions;
     int32_t default_replication_factor;
     bool unclean_leader_election_enable; /* the broker's default; topics override it */
+    int32_t min_insync_replicas;         /* so is this one; 0 counts as 1 */
     uint64_t seed;                       /* of replica assignment; 0: from the system */
 };
 

@@ -39,6 +39,25 @@ static enum standing_others judge(const struct context *context, const struct pa
     return broker->shutting_down ? OTHERS_AWAY : OTHERS_HERE;
 }
 
+bool standing_may_be_complete(const struct context *context, const struct partition *partition,
+                              const struct znode_complete_replica *noted)
+{
+    return judge(context, partition, noted) != OTHERS_NONE;
+}
+
+void standing_begins(const struct context *context, const struct partition *partition,
+                     struct leadership *next)
+{
+    if (next->leader < 0)
+        return;
+    next->led_zxid = 0;
+    for (int32_t i = 0; next->isr.count < partition->replicas.count && i < next->isr.count; i++) {
+        const struct broker_node *broker = context_find_broker(context, next->isr.ids[i]);
+        if (broker && broker->broker_epoch > next->led_zxid)
+            next->led_zxid = broker->broker_epoch;
+    }
+}
+
 static const struct znode_complete_replica *find(const struct znode_complete *note, int32_t id)
 {
     for (int32_t i = 0; i < note->replica_count; i++) {

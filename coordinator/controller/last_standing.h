@@ -8,9 +8,16 @@
  * JVM broker or controller sees, let a controller choose that one:
  *
  *   broker_node.intact_since  a broker tells in its registration since when it has lost nothing
- *   leadership.led_zxid       when the state that names a leader was written: whoever of its ISR
- * has lost something since then does not have everything znode_complete            the leader notes
- * who else has everything; it moves the high watermark again only after the note has become void
+ *   leadership.led_zxid       since when the members of the last state that names a leader are
+ *                             what its writer took them for: whoever of them has lost something
+ *                             since then does not have everything
+ *   znode_complete            the leader, or the controller that thinned the ISR, notes who else
+ *                             has everything; the high watermark moves again only after the note
+ *                             has become void
+ *
+ * led_zxid is when that state was written, unless members had gone away: then a member may have
+ * come back empty just before it was, and the controller not heard of it yet. So such a state tells
+ * itself how much its writer knew.
  *
  * Where one of them is missing (a JVM broker, a JVM controller in between), all is as in Kafka.
  * Pure functions. */
@@ -19,12 +26,22 @@
 #include "coordinator/controller/context.h"
 
 struct znode_complete;
+struct znode_complete_replica;
 
 /* Was this replica, of the ISR in this state, stopped uncleanly since? Unknown counts as no. */
 bool standing_has_lost(const struct context *context, const struct leadership *state, int32_t id);
 /* Online, in the ISR, and has lost nothing that we know of. */
 bool standing_is_whole(const struct context *context, const struct partition *partition,
                        int32_t id);
+
+/* `next` is what this controller is going to write: as much is known of its members as they are
+ * known here. Where nobody leads, what was known before stays. */
+void standing_begins(const struct context *context, const struct partition *partition,
+                     struct leadership *next);
+
+/* Of one that a note names: it has everything if it is here, or may have when it comes back. */
+bool standing_may_be_complete(const struct context *context, const struct partition *partition,
+                              const struct znode_complete_replica *noted);
 
 enum standing_others {
     OTHERS_NONE, /* nobody out of the ISR has everything */

@@ -7,6 +7,7 @@
 #include "coordinator/controller/codec.h"
 #include "coordinator/controller/controller_internal.h"
 #include "coordinator/controller/last_standing.h"
+#include "coordinator/controller/standing_note.h"
 #include "coordinator/zk/znode.h"
 
 #define IBP_RECOVERY_STATE IBP_LEVEL(3, 2, 0, 0)
@@ -44,7 +45,7 @@ enum err partitions_refresh(struct controller *controller, const struct partitio
     char path[PATH_MAX_BYTES];
     for (size_t i = 0; i < partitions->count; i++) {
         partition_path(partitions->items[i], path);
-        wave_get(wave, path, false);
+        wave_get_anywhere(wave, path);
     }
     enum err e = wave_run(wave);
     if (e)
@@ -269,14 +270,18 @@ static enum err ask_notes(struct controller *controller, struct wave *wave,
             false);
         asked[asked_count++] = i;
     }
+    OWNED_MEM struct noted *noted = mem_new_array(struct noted, asked_count + 1);
     enum err e = wave_run(wave);
-    for (size_t i = 0; !e && i < asked_count; i++)
-        contests[asked[i]].note = note_of(wave, wave_result(wave, i));
-    return e;
+    for (size_t i = 0; !e && i < asked_count; i++) {
+        struct contest *contest = &contests[asked[i]];
+        contest->note = note_of(wave, wave_result(wave, i));
+        noted[i] = (struct noted){.partition = contest->partition, .note = &contest->note};
+    }
+    return e ? e : notes_check_settings(controller, noted, asked_count);
 }
 
 static void decide(struct controller *controller, struct contest *contest, enum election how,
-                   const struct map *unclean, enum err *ret_errors)
+                   const struct map *unclean, struct thinnings *thinnings, enum err *ret_errors)
 {
     struct partition *partition = contest->partition;
     const struct leadership *now = &partition->leadership;
@@ -303,6 +308,9 @@ static void decide(struct controller *controller, struct contest *contest, enum 
     ids_set(&contest->next.isr, contest->choice.isr.ids, contest->choice.isr.count);
     if (contest->choice.unclean && controller->ibp_level >= IBP_RECOVERY_STATE)
         contest->next.recovery_state = 1;
+    standing_begins(&controller->context, partition, &contest->next);
+    if (!contest->choice.unclean)
+        thinnings_plan(thinnings, &controller->context, partition, &contest->next);
 }
 
 static void contest_release(struct contest *contest)
@@ -336,7 +344,7 @@ static void elected(struct controller *controller, struct contest *contest,
  */
 static enum err election_round(struct controller *controller, struct contest *contests,
                                size_t count, enum election how, enum err *ret_errors,
-                               struct partition_list *again)
+                               struct thinnings *thinnings, struct partition_list *again)
 {
     struct map unclean = {0};
     OWNED(wave) struct wave *notes = wave_new(controller);
@@ -347,7 +355,7 @@ static enum err election_round(struct controller *controller, struct contest *co
     for (size_t i = 0; !e && i < count; i++) {
         if (contests[i].decided)
             continue;
-        decide(controller, &contests[i], how, &unclean, ret_errors);
+        decide(controller, &contests[i], how, &unclean, thinnings, ret_errors);
         if (contests[i].decided)
             continue;
         char path[PATH_MAX_BYTES];
@@ -381,6 +389,7 @@ enum err partitions_elect(struct controller *controller, const struct partition_
                           enum election how, enum err *ret_errors)
 {
     OWNED_MEM struct contest *contests = mem_new_array(struct contest, partitions->count + 1);
+    THINNINGS thinnings = {0};
     for (size_t i = 0; i < partitions->count; i++) {
         struct partition *partition = partitions->items[i];
         bool possible = partition->has_leadership && (partition->state == PARTITION_ONLINE ||
@@ -391,12 +400,14 @@ enum err partitions_elect(struct controller *controller, const struct partition_
     }
     for (;;) {
         PARTITION_LIST again = {0};
-        enum err e =
-            election_round(controller, contests, partitions->count, how, ret_errors, &again);
+        enum err e = election_round(controller, contests, partitions->count, how, ret_errors,
+                                    &thinnings, &again);
         if (!e && again.count > 0)
             e = partitions_refresh(controller, &again);
-        if (e || again.count == 0)
+        if (e)
             return e;
+        if (again.count == 0)
+            return thinnings_note(controller, &thinnings);
         for (size_t i = 0; i < partitions->count; i++) {
             if (!contests[i].decided && !contests[i].partition->has_leadership)
                 contests[i].decided = true; /* its znode went away meanwhile */

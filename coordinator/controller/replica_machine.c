@@ -4,6 +4,8 @@
 #include "broker/base/trace.h"
 #include "coordinator/controller/codec.h"
 #include "coordinator/controller/controller_internal.h"
+#include "coordinator/controller/last_standing.h"
+#include "coordinator/controller/standing_note.h"
 
 /* ---- Leaving the ISR ---- */
 
@@ -14,7 +16,8 @@ struct removal {
 };
 
 /* The last member stays in the ISR: it alone has all records. */
-static void removal_plan(struct controller *controller, struct removal *removal, int32_t broker_id)
+static void removal_plan(struct controller *controller, struct removal *removal, int32_t broker_id,
+                         struct thinnings *thinnings)
 {
     const struct leadership *now = &removal->partition->leadership;
     removal->open = removal->partition->has_leadership && ids_contains(&now->isr, broker_id);
@@ -32,6 +35,8 @@ static void removal_plan(struct controller *controller, struct removal *removal,
         ids_remove(&removal->next.isr, broker_id);
     removal->next.leader_epoch++;
     removal->next.controller_epoch = controller->epoch;
+    standing_begins(&controller->context, removal->partition, &removal->next);
+    thinnings_plan(thinnings, &controller->context, removal->partition, &removal->next);
 }
 
 static enum err removal_round(struct controller *controller, struct removal *removals, size_t count,
@@ -76,20 +81,23 @@ static enum err remove_from_isr(struct controller *controller, const struct repl
 {
     int32_t broker_id = refs[0].broker->id;
     OWNED_MEM struct removal *removals = mem_new_array(struct removal, count);
+    THINNINGS thinnings = {0};
     for (size_t i = 0; i < count; i++) {
         removals[i].partition = refs[i].partition;
-        removal_plan(controller, &removals[i], broker_id);
+        removal_plan(controller, &removals[i], broker_id, &thinnings);
     }
     for (;;) {
         PARTITION_LIST again = {0};
         enum err e = removal_round(controller, removals, count, &again);
         if (!e && again.count > 0)
             e = partitions_refresh(controller, &again);
-        if (e || again.count == 0)
+        if (e)
             return e;
+        if (again.count == 0)
+            return thinnings_note(controller, &thinnings);
         for (size_t i = 0; i < count; i++) {
             if (removals[i].open)
-                removal_plan(controller, &removals[i], broker_id);
+                removal_plan(controller, &removals[i], broker_id, &thinnings);
         }
     }
 }

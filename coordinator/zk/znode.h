@@ -159,8 +159,10 @@ struct znode_partition_state {
     int32_t controller_epoch;
     struct znode_replicas isr;
     int8_t recovery_state; /* 0 recovered, 1 recovering */
-    /* Our own keys, only where nobody leads: the zxid and the data version of the last state that
-     * named a leader. 0: not there (whoever wrote this was no Stoker controller). */
+    /* Our own keys. 0: not there (whoever wrote this was no Stoker controller, or saw no need).
+     * Where nobody leads: the zxid and the data version of the last state that named a leader.
+     * Where somebody does and members are missing: the newest broker epoch that the writer knew of
+     * those in the ISR (led_version says nothing then). */
     int64_t led_zxid;
     int32_t led_version;
 };
@@ -174,8 +176,9 @@ MUST_USE enum err znode_partition_state_decode(struct arena *arena, struct slice
 
 /* ---- …/partitions/P/stoker_complete: which replicas out of the ISR have everything (KIP-966) ----
  *
- * Written by the leader itself, so under any controller, and read by Stoker controllers where the
- * last member of an ISR has come back from an unclean stop. A note is about one version of the
+ * Written by the leader itself, so under any controller, and by a Stoker controller that takes
+ * members out of the ISR (before the leader, which may be dead, has heard of it). Read by Stoker
+ * controllers where the last member of an ISR has come back from an unclean stop. A note is about one version of the
  * state znode: as soon as that changes, other than by losing its leader, the note says nothing. */
 struct znode_complete_replica {
     int32_t broker_id;
@@ -186,6 +189,10 @@ struct znode_complete {
     int32_t leader;
     int64_t leader_broker_epoch;
     int32_t state_version; /* data version of the state znode, the partition epoch */
+    /* A controller's note only: the newest change of the settings that min.insync.replicas follows
+     * from, as it knew them. A leader takes its own note back before it heeds a change. */
+    int64_t settings_zxid;
+    bool is_of_controller;
     struct znode_complete_replica *replicas;
     int32_t replica_count;
 };

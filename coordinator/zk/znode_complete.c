@@ -2,6 +2,7 @@
  * from the keys it knows and so could not keep this in:
  * {"version":1,"leader":1,"broker_epoch":8589934601,"state_version":4,
  *  "complete":[{"broker":2,"broker_epoch":8589934599}]}
+ * A controller's has "settings_zxid":8589934580 besides.
  * It goes with its topic: whoever deletes a topic deletes all below its znode. */
 #include <inttypes.h>
 
@@ -28,6 +29,8 @@ struct slice znode_complete_encode(struct arena *arena, const struct znode_compl
     znode_json_put_int(json, "broker_epoch", complete->leader_broker_epoch);
     znode_json_put_int(json, "state_version", complete->state_version);
     json_object_set_new(json, "complete", list);
+    if (complete->is_of_controller)
+        znode_json_put_int(json, "settings_zxid", complete->settings_zxid);
     return znode_json_dump(arena, json);
 }
 
@@ -77,6 +80,11 @@ enum err znode_complete_decode(struct arena *arena, struct slice text,
         e = znode_json_int32(json, "state_version", &complete.state_version);
     if (!e)
         e = replicas_parse(arena, json_object_get(json, "complete"), &complete);
+    const json_t *settings_zxid = json_object_get(json, "settings_zxid");
+    complete.is_of_controller = settings_zxid != NULL;
+    if (!e && settings_zxid && !json_is_integer(settings_zxid))
+        e = err_note(ERR_MALFORMED, "'settings_zxid' is no zxid");
+    complete.settings_zxid = json_integer_value(settings_zxid);
     if (e)
         return err_wrap(e, "complete replicas '%.*s'", SLICE_ARG(text));
     *ret_complete = complete;

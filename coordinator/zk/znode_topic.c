@@ -117,7 +117,7 @@ enum err znode_topic_decode(struct arena *arena, struct slice text, struct znode
  *  "stoker_led_version":4} */
 static bool tells_who_led(const struct znode_partition_state *state)
 {
-    return state->leader < 0 && state->led_zxid > 0;
+    return state->led_zxid > 0;
 }
 
 /* Written by the ten thousand at a fail-over, so without a tree. */
@@ -125,15 +125,14 @@ struct slice znode_partition_state_encode(struct arena *arena,
                                           const struct znode_partition_state *state)
 {
     struct buf buf = {0};
-    buf_printf(&buf,
-               "{\"controller_epoch\":%" PRId32 ",\"leader\":%" PRId32
-               ",\"version\":1,\"leader_epoch\":%" PRId32 ",\"isr\":[",
-               state->controller_epoch, state->leader, state->leader_epoch);
+    buf_printf(&buf, "{\"controller_epoch\":%" PRId32 ",\"leader\":%" PRId32 ",\"version\":1",
+               state->controller_epoch, state->leader);
+    if (state->recovery_state)
+        buf_printf(&buf, ",\"leader_recovery_state\":%d", state->recovery_state);
+    buf_printf(&buf, ",\"leader_epoch\":%" PRId32 ",\"isr\":[", state->leader_epoch);
     for (int32_t i = 0; i < state->isr.count; i++)
         buf_printf(&buf, "%s%" PRId32, i ? "," : "", state->isr.ids[i]);
     buf_printf(&buf, "]");
-    if (state->recovery_state)
-        buf_printf(&buf, ",\"leader_recovery_state\":%d", state->recovery_state);
     if (tells_who_led(state))
         buf_printf(&buf, ",\"" LED_ZXID_KEY "\":%" PRId64 ",\"" LED_VERSION_KEY "\":%" PRId32,
                    state->led_zxid, state->led_version);
@@ -150,12 +149,14 @@ struct slice znode_partition_state_update(struct arena *arena, struct slice text
     znode_json_put_int(json, "controller_epoch", state->controller_epoch);
     znode_json_put_int(json, "leader", state->leader);
     znode_json_put_int(json, "version", 1);
-    znode_json_put_int(json, "leader_epoch", state->leader_epoch);
-    json_object_set_new(json, "isr", znode_json_from_ids(&state->isr));
+    /* In the JVM broker's order, in which a recovery that begins comes before what stood there. */
+    json_object_del(json, "leader_recovery_state");
+    json_object_del(json, "leader_epoch");
+    json_object_del(json, "isr");
     if (state->recovery_state)
         znode_json_put_int(json, "leader_recovery_state", state->recovery_state);
-    else
-        json_object_del(json, "leader_recovery_state");
+    znode_json_put_int(json, "leader_epoch", state->leader_epoch);
+    json_object_set_new(json, "isr", znode_json_from_ids(&state->isr));
     if (tells_who_led(state)) {
         znode_json_put_int(json, LED_ZXID_KEY, state->led_zxid);
         znode_json_put_int(json, LED_VERSION_KEY, state->led_version);
@@ -169,7 +170,7 @@ struct slice znode_partition_state_update(struct arena *arena, struct slice text
 static void who_led(const json_t *json, struct znode_partition_state *state)
 {
     const json_t *zxid = json_object_get(json, LED_ZXID_KEY);
-    if (state->leader >= 0 || !json_is_integer(zxid) || json_integer_value(zxid) <= 0 ||
+    if (!json_is_integer(zxid) || json_integer_value(zxid) <= 0 ||
         znode_json_int32(json, LED_VERSION_KEY, &state->led_version))
         return;
     state->led_zxid = json_integer_value(zxid);

@@ -115,7 +115,7 @@ struct cluster *cluster_new(uint64_t seed, int32_t brokers)
     snprintf(cluster->dir, sizeof cluster->dir, "%s/stoker-sim-XXXXXX", place());
     if (!mkdtemp(cluster->dir))
         world_complain(cluster->world, "no directory can be made at %s", cluster->dir);
-    cluster->min_isr = 1 + (int32_t)world_random(cluster->world, 2);
+    cluster_set_min_isr(cluster, 1 + (int32_t)world_random(cluster->world, 2));
     for (int32_t i = 0; i < brokers; i++) {
         node_init(&cluster->nodes[i], cluster, i, cluster->dir);
         mkdir(cluster->nodes[i].dir, 0755);
@@ -265,6 +265,15 @@ void cluster_cut_power(struct cluster *cluster, int32_t id)
     promises_power_cut(cluster, id);
 }
 
+void cluster_replace_disk(struct cluster *cluster, int32_t id)
+{
+    struct node *node = &cluster->nodes[id];
+    cluster_cut_power(cluster, id);
+    trace_warn("disk replaced broker=%" PRId32, id);
+    nftw(node->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    mkdir(node->dir, 0755);
+}
+
 void cluster_stop(struct cluster *cluster, int32_t id)
 {
     node_close_logs(&cluster->nodes[id]);
@@ -273,6 +282,11 @@ void cluster_stop(struct cluster *cluster, int32_t id)
 }
 
 /* ---- Looking ---- */
+
+void cluster_set_min_isr(struct cluster *cluster, int32_t count)
+{
+    cluster->min_isr = cluster->world->settings.min_insync_replicas = count;
+}
 
 int32_t cluster_min_isr(struct cluster *cluster, const char *topic)
 {

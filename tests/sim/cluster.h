@@ -35,9 +35,13 @@ bool cluster_run_until(struct cluster *cluster, bool (*is_so)(struct cluster *cl
 
 /* The power of a broker fails: what it has not synced is gone. It is down after it. */
 void cluster_cut_power(struct cluster *cluster, int32_t id);
+/* And its disk is replaced by an empty one. */
+void cluster_replace_disk(struct cluster *cluster, int32_t id);
 /* An orderly stop, once the controller has moved its leaders away (or not). */
 void cluster_stop(struct cluster *cluster, int32_t id);
 
+/* Before any broker begins: it is what stands in the files of all. */
+void cluster_set_min_isr(struct cluster *cluster, int32_t count);
 int32_t cluster_min_isr(struct cluster *cluster, const char *topic);
 /* Whom some broker, drawn by chance, believes to lead. -1: nobody. */
 int32_t cluster_guess_leader(struct cluster *cluster, int32_t topic, int32_t partition);

@@ -35,7 +35,7 @@ struct faults *faults_new(struct cluster *cluster, bool has_power_cuts)
     faults->is_broken = true; /* until all have begun */
     cluster->has_losses = cluster->world->loses_answers = true;
     if (has_power_cuts)
-        cluster->min_isr = 2; /* with less, nothing is promised beyond a power cut */
+        cluster_set_min_isr(cluster, 2); /* with less, nothing is promised beyond a power cut */
     return faults;
 }
 

@@ -4,9 +4,9 @@
  * world_check.c.
  *
  *     sim [--seed N] [--runs N] [--seconds N] [--steps N] [--past FILE]
- *         [--without-guard] [--expect-failure]
+ *         [--without-guard] [--without-notes] [--expect-failure]
  *
- * --seed without --runs: that one. --seconds: fresh seeds for so long, real time. --without-guard,
+ * --seed without --runs: that one. --seconds: fresh seeds for so long, real time. --without-…,
  * and the programs that sim.cmake makes of broken sources, are variants that some seed must catch:
  * --expect-failure says so. */
 #include <stdio.h>
@@ -156,6 +156,8 @@ static bool simulate(uint64_t seed, int32_t steps, enum world_mutation mutation,
     struct world *world = cluster->world;
     world->mutation = mutation;
     struct faults *faults = faults_new(cluster, seed % 2 == 1);
+    if (mutation == WORLD_WITHOUT_NOTES)
+        world->settings.min_insync_replicas = 0;
     for (int32_t i = 0; i < BROKERS; i++)
         world_start(world, i);
     for (int32_t i = 0; i < steps && !world->complaint[0]; i++) {
@@ -211,6 +213,8 @@ static bool read_options(int argc, char **argv, struct options *ret)
         bool has_value = i + 1 < argc;
         if (strcmp(argv[i], "--without-guard") == 0) {
             ret->mutation = WORLD_WITHOUT_GUARD;
+        } else if (strcmp(argv[i], "--without-notes") == 0) {
+            ret->mutation = WORLD_WITHOUT_NOTES;
         } else if (strcmp(argv[i], "--seconds") == 0 && has_value) {
             ret->seconds = atoi(argv[++i]);
         } else if (strcmp(argv[i], "--expect-failure") == 0) {
@@ -237,7 +241,7 @@ int main(int argc, char **argv)
     struct totals totals = {0};
     if (!read_options(argc, argv, &options)) {
         fprintf(stderr, "sim [--seed N] [--runs N] [--seconds N] [--steps N] [--past FILE] "
-                        "[--without-guard] [--expect-failure]\n");
+                        "[--without-guard] [--without-notes] [--expect-failure]\n");
         return 2;
     }
     trace_set_sink(getenv("STOKER_TRACE") ? speak : be_quiet, NULL);

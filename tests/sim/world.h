@@ -95,6 +95,7 @@ struct world_hooks {
 enum world_mutation {
     WORLD_AS_IT_IS,
     WORLD_WITHOUT_GUARD, /* controllers write without the check of /controller_epoch */
+    WORLD_WITHOUT_NOTES, /* controllers do not know what min.insync.replicas is (standing_note.h) */
 };
 
 struct world {

@@ -255,6 +255,7 @@ static void test_a_leader_that_crashed_and_came_back_unseen_is_doubtful(void **s
     assert_false(standing_is_doubtful(&scene.context, scene.partition, 1)); /* 2 is away */
     broker(&scene, 2, CRASHED, BEFORE);
     assert_true(standing_is_doubtful(&scene.context, scene.partition, 1));
+    now->led_zxid = 0;
     leadership_stands(now, 9, CRASHED + 1); /* chosen since */
     assert_false(standing_is_doubtful(&scene.context, scene.partition, 1));
     scene_done(&scene);
@@ -315,6 +316,34 @@ static void test_a_state_without_a_leader_remembers_the_one_that_had_one(void **
     assert_int_equal(of_a_jvm_controller.led_zxid, 80);
 }
 
+/* The controller took 2 out and did not know yet that 1 had come back empty. */
+static void test_a_member_that_came_back_just_before_its_state_was_written_has_lost(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_init(&scene);
+    ids_add(&scene.partition->leadership.isr, 3);
+    broker(&scene, 1, BEFORE, BEFORE);
+    broker(&scene, 3, BEFORE + 1, BEFORE + 1);
+    struct leadership next = leadership_copy(&scene.partition->leadership);
+    next.leader = 1;
+    standing_begins(&scene.context, scene.partition, &next);
+    leadership_stands(&next, 9, CRASHED + 5);
+    assert_int_equal(next.led_zxid, BEFORE + 1);
+    partition_set_leadership(scene.partition, &next);
+    assert_false(standing_has_lost(&scene.context, &scene.partition->leadership, 1));
+    broker(&scene, 1, CRASHED, CRASHED);
+    assert_true(standing_has_lost(&scene.context, &scene.partition->leadership, 1));
+
+    ids_add(&scene.partition->leadership.isr, 2);
+    next = leadership_copy(&scene.partition->leadership);
+    standing_begins(&scene.context, scene.partition, &next); /* nobody is missing */
+    leadership_stands(&next, 10, CRASHED + 6);
+    assert_int_equal(next.led_zxid, CRASHED + 6);
+    leadership_done(&next);
+    scene_done(&scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +366,7 @@ int main(void)
         cmocka_unit_test(test_a_follower_that_crashed_and_came_back_unseen_is_doubtful),
         cmocka_unit_test(
             test_where_all_members_crashed_unseen_one_goes_on_and_the_others_join_anew),
+        cmocka_unit_test(test_a_member_that_came_back_just_before_its_state_was_written_has_lost),
         cmocka_unit_test(test_a_state_without_a_leader_remembers_the_one_that_had_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

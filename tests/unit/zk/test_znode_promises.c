@@ -57,10 +57,27 @@ static void test_a_note_that_is_broken_or_of_a_later_version_is_refused(void **s
         "{\"version\":1,\"leader\":1,\"broker_epoch\":5,\"state_version\":1,\"complete\":[3]}",
         "{\"version\":1,\"leader\":1,\"broker_epoch\":5,\"state_version\":1}",
         "{\"version\":1,\"leader\":1,\"broker_epoch\":5,\"complete\":[]}",
+        "{\"version\":1,\"leader\":1,\"broker_epoch\":5,\"state_version\":1,\"complete\":[],"
+        "\"settings_zxid\":\"5\"}",
     };
     struct znode_complete read;
     for (size_t i = 0; i < ARRAY_SIZE(broken); i++)
         assert_int_equal(znode_complete_decode(*state, slice_str(broken[i]), &read), ERR_MALFORMED);
+}
+
+static void test_a_note_of_a_controller_tells_of_the_settings_that_it_knew(void **state)
+{
+    struct znode_complete read, note = {.leader = 1, .state_version = 4};
+    struct slice text = znode_complete_encode(*state, &note);
+    assert_int_equal(znode_complete_decode(*state, text, &read), ERR_OK);
+    assert_false(read.is_of_controller);
+    note.is_of_controller = true;
+    for (note.settings_zxid = 0; note.settings_zxid <= ZXID; note.settings_zxid += ZXID) {
+        text = znode_complete_encode(*state, &note);
+        assert_int_equal(znode_complete_decode(*state, text, &read), ERR_OK);
+        assert_true(read.is_of_controller);
+        assert_int_equal(read.settings_zxid, note.settings_zxid);
+    }
 }
 
 static void test_a_registration_tells_since_when_its_broker_is_intact(void **state)
@@ -82,7 +99,7 @@ static void test_a_registration_tells_since_when_its_broker_is_intact(void **sta
     }
 }
 
-static void test_a_state_without_a_leader_tells_who_led_and_one_with_a_leader_does_not(void **state)
+static void test_a_state_tells_since_when_its_members_are_known_where_that_is_known(void **state)
 {
     struct znode_partition_state read, at = {.leader = -1,
                                              .leader_epoch = 3,
@@ -98,6 +115,10 @@ static void test_a_state_without_a_leader_tells_who_led_and_one_with_a_leader_do
     assert_int_equal(updated.size, text.size);
     at.leader = 1;
     updated = znode_partition_state_update(*state, text, &at);
+    assert_int_equal(znode_partition_state_decode(*state, updated, &read), ERR_OK);
+    assert_int_equal(read.led_zxid, ZXID);
+    at.led_zxid = 0;
+    updated = znode_partition_state_update(*state, text, &at);
     assert_null(memmem(updated.data, updated.size, "stoker", 6));
     assert_null(memmem(znode_partition_state_encode(*state, &at).data,
                        znode_partition_state_encode(*state, &at).size, "stoker", 6));
@@ -109,10 +130,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_note_of_the_complete_round_trips, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_note_that_is_broken_or_of_a_later_version_is_refused,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_a_note_of_a_controller_tells_of_the_settings_that_it_knew, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_registration_tells_since_when_its_broker_is_intact,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(
-            test_a_state_without_a_leader_tells_who_led_and_one_with_a_leader_does_not, setup,
+            test_a_state_tells_since_when_its_members_are_known_where_that_is_known, setup,
             teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
