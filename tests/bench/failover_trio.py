@@ -9,6 +9,7 @@ from brokers import HERE, Failed, Home, harness
 IDS = (1, 2, 3)
 TOPIC_PARTITIONS = 100
 AWAIT_SECONDS = 300
+PRODUCERS = {"librdkafka": lambda: [HERE / "failover_gap.py"], "java": lambda: harness.jvm_command(HERE / "FailoverGap.java")}
 
 
 class Trio:
@@ -69,12 +70,12 @@ class Trio:
         """Who leads the first partition that Metadata names."""
         return ask.first_leader(self.homes[next(iter(self.brokers))].port)
 
-    def produce_slowly(self, topic):
-        """A producer that runs until its standard input closes; it has been acknowledged once."""
-        load = subprocess.Popen([HERE / "failover_gap.py", self.addresses(), topic], text=True, stdin=subprocess.PIPE,
+    def produce_slowly(self, topic, client):
+        """A producer that runs until its standard input closes; it has been acknowledged once. client: of PRODUCERS."""
+        load = subprocess.Popen([*map(str, PRODUCERS[client]()), self.addresses(), topic], text=True, stdin=subprocess.PIPE,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         if load.stdout.readline().strip() != "producing":
-            raise Failed("failover_gap.py: " + load.stderr.read())
+            raise Failed("producer %s: %s" % (client, load.stderr.read()))
         return load
 
     def await_in_sync(self, since_ns=None, port=None):
