@@ -15,6 +15,7 @@ QUICK = {"reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 200, "retry.bac
          "topic.metadata.refresh.interval.ms": 2000, "log_level": 0}
 
 GO_BACK_MAX = 2000                                   # records
+SAID = 60                                            # lines of a producer that has not come to an end
 BATCH_BYTES = 100000                                 # what waited for a leader has to fit into a segment of the smallest size
 
 
@@ -40,7 +41,8 @@ class Writer(threading.Thread):
                 "queue.buffering.max.messages": 20000, "request.timeout.ms": 4000, "batch.size": BATCH_BYTES,
                 **QUICK, "debug": "eos", "log_level": 7}
         base.update(settings)
-        self.producer = Producer(base, logger=_log_to(folder / ("producer-%d.log" % number)))
+        self.log = folder / ("producer-%d.log" % number)
+        self.producer = Producer(base, logger=_log_to(self.log))
         self.last = time.monotonic()
         self.start()
 
@@ -84,8 +86,8 @@ class Writer(threading.Thread):
         self.stopping.set()
         self.join(10)
         left = self.producer.flush(seconds)
-        assert left == 0, "producer %d: %d records are neither acknowledged nor refused %d s after all faults ended: %s" % (
-            self.number, left, seconds, self.left())
+        assert left == 0, "producer %d: %d records are neither acknowledged nor refused %d s after all faults ended: %s; it said\n%s" % (
+            self.number, left, seconds, self.left(), "\n".join(self.log.read_text(errors="replace").splitlines()[-SAID:]))
 
     def left(self):
         found = {"%s-%d" % place: sum(o == checker.Sent.PENDING for o in stream.offsets) for place, stream in self.sent.items()}
