@@ -1,6 +1,6 @@
 /* Deleting topics. A request stands under /admin/delete_topics until every replica's log is gone
- * and the topic's znodes are removed, in that order, so a deletion survives any crash. While a
- * broker with a replica is away the topic is ineligible and waits for it. */
+ * and the topic's znodes are removed, in that order, so a deletion survives any crash. Where a
+ * broker with a replica is away the other replicas go, and the rest waits for it. */
 #include <inttypes.h>
 
 #include "broker/base/trace.h"
@@ -42,12 +42,19 @@ static bool all_deleted(const struct topic *topic)
     return true;
 }
 
-static bool must_wait(struct controller *controller, const struct topic *topic)
+static bool is_reassigning(const struct topic *topic)
+{
+    for (int32_t p = 0; p < topic->partition_count; p++) {
+        if (partition_is_reassigning(topic->partitions[p]))
+            return true;
+    }
+    return false;
+}
+
+static bool has_offline_replica(struct controller *controller, const struct topic *topic)
 {
     for (int32_t p = 0; p < topic->partition_count; p++) {
         const struct partition *partition = topic->partitions[p];
-        if (partition_is_reassigning(partition))
-            return true;
         for (int32_t r = 0; r < partition->known_count; r++) {
             if (!partition_replica_is_online(&controller->context, partition,
                                              partition->known[r].broker->id))
@@ -281,10 +288,8 @@ enum err deletion_resume(struct controller *controller)
 
 void deletion_resume_for_topic(struct topic *topic)
 {
-    for (int32_t p = 0; topic->deleting && p < topic->partition_count; p++) {
-        if (partition_is_reassigning(topic->partitions[p]))
-            return; /* its end will let the deletion go on */
-    }
+    if (topic->deleting && is_reassigning(topic))
+        return; /* its end will let the deletion go on */
     topic->delete_ineligible = false;
 }
 
@@ -351,7 +356,10 @@ static enum err drop_requests(struct controller *controller, const struct slice 
     return wave_run(wave);
 }
 
-static enum err read_requests(struct controller *controller)
+/* A replica that is away keeps a deletion from ending, not from beginning: clients see the topic go
+ * at once. Only a controller that finds the request when it takes over waits for the replica, as
+ * the JVM controller does. */
+static enum err read_requests(struct controller *controller, bool is_fail_over)
 {
     OWNED(wave) struct wave *wave = wave_new(controller);
     size_t list = wave_children(wave, "/admin/delete_topics", true);
@@ -374,15 +382,17 @@ static enum err read_requests(struct controller *controller)
         }
         bool fresh = !topic->deleting;
         deletion_enqueue(controller, topic);
-        if (fresh && must_wait(controller, topic))
-            mark_ineligible(topic, "replica-not-online-or-reassigned");
+        if (fresh && is_reassigning(topic))
+            mark_ineligible(topic, "reassignment");
+        else if (fresh && is_fail_over && has_offline_replica(controller, topic))
+            mark_ineligible(topic, "replica-not-online");
     }
     return drop_requests(controller, unknown, unknown_count, true);
 }
 
 enum err deletion_load(struct controller *controller)
 {
-    return read_requests(controller);
+    return read_requests(controller, true);
 }
 
 enum err event_topic_deletion(struct controller *controller, void *context, bool cancelled)
@@ -390,6 +400,6 @@ enum err event_topic_deletion(struct controller *controller, void *context, bool
     (void)context;
     if (cancelled || !controller->active)
         return ERR_OK;
-    enum err e = read_requests(controller);
+    enum err e = read_requests(controller, false);
     return e ? e : deletion_resume(controller);
 }
