@@ -115,6 +115,9 @@ static void test_partition_state_is_written_as_the_jvm_writes_it(void **state)
     assert_text(znode_partition_state_update(*state, slice_str(golden), &p), golden);
     p.recovery_state = 1;
     struct slice text = znode_partition_state_encode(*state, &p);
+    assert_text(text, "{\"controller_epoch\":1,\"leader\":1,\"version\":1,"
+                      "\"leader_recovery_state\":1,\"leader_epoch\":0,\"isr\":[1,2]}");
+    assert_true(slice_equal(znode_partition_state_update(*state, slice_str(golden), &p), text));
     assert_int_equal(znode_partition_state_decode(*state, text, &p), ERR_OK);
     assert_int_equal(p.recovery_state, 1);
 }
