@@ -1,5 +1,6 @@
 /* Parsing of options. A command-line program lives for a moment: what is allocated here is kept in
  * one arena, which ends with the process. */
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,7 +133,7 @@ static void store(const struct option_row *row, const char *text)
         break;
     case OPTION_INT:
         if (!slice_to_int64(slice_str(text), &number))
-            cli_fail("%s takes a number, not '%s'", row->name, text);
+            cli_fail("Cannot parse argument '%s' of option %s", text, row->name + 2);
         *(int64_t *)row->value = number;
         break;
     case OPTION_MANY:
@@ -159,7 +160,7 @@ static int take_option(const struct option_row *row, const char *inline_value, i
         return 1;
     }
     if (!has_next)
-        cli_fail("%s needs a value", row->name);
+        cli_fail("Option %s requires an argument", row->name + 2);
     store(row, argv[at + 1]);
     return 2;
 }
@@ -187,9 +188,22 @@ static const struct option_row *find_option(const struct option_row *rows, int r
     return begin_so == 1 && size > strlen("--") ? found : NULL;
 }
 
+/* Of two values one would be ignored, and nobody knows which was meant. */
+static void take_once(uint64_t *taken, const struct option_row *row, int at)
+{
+    if (row->kind == OPTION_FLAG || row->kind == OPTION_MANY)
+        return;
+    assert(at < 64);
+    if (*taken & UINT64_C(1) << at)
+        cli_fail("Found multiple arguments for option %s, but you asked for only one",
+                 row->name + 2);
+    *taken |= UINT64_C(1) << at;
+}
+
 void cli_parse(const char *name, const struct option_row *rows, int rows_count, int argc,
                char **argv, struct texts *ret_rest)
 {
+    uint64_t taken = 0; /* bits of rows */
     running = name;
     for (int i = 1; i < argc;) {
         const char *word = argv[i], *equals = strchr(word, '=');
@@ -202,6 +216,7 @@ void cli_parse(const char *name, const struct option_row *rows, int rows_count, 
         const struct option_row *found =
             is_option ? find_option(rows, rows_count, word, size) : NULL;
         if (found) {
+            take_once(&taken, found, (int)(found - rows));
             i += take_option(found, equals ? word + size + 1 : NULL, i, argc, argv);
         } else if (ret_rest && !is_option) {
             texts_add(ret_rest, word);

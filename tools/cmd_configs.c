@@ -206,6 +206,8 @@ static void check_action(const struct configs_options *o)
 {
     if (o->describe == o->alter)
         cli_fail("Command must include exactly one action: --describe, --alter");
+    if (o->zk_tls_config_file && !o->zookeeper)
+        cli_fail("Only the --zookeeper option can be used with the --zk-tls-config-file option.");
     if (o->zookeeper)
         cli_fail("--zookeeper: settings are changed through the brokers, --bootstrap-server");
     if (o->controller)
@@ -262,6 +264,7 @@ int cmd_configs(int argc, char **argv)
         {"--ip", OPTION_TEXT, &o.ip, "ADDRESS", "an address"},
         {"--ip-defaults", OPTION_FLAG, &o.ip_defaults, NULL, "the default of all addresses"},
         {"--zookeeper", OPTION_TEXT, &o.zookeeper, "HOST:PORT", "refused: brokers are asked"},
+        {"--zk-tls-config-file", OPTION_TEXT, &o.zk_tls_config_file, "FILE", "refused likewise"},
         {"--bootstrap-controller", OPTION_TEXT, &o.controller, "HOST:PORT",
          "refused: KRaft has these"},
         {"--json", OPTION_FLAG, &o.json, NULL, "print JSON"},

@@ -24,7 +24,7 @@ struct consume_options {
     const char *bootstrap, *topic, *include, *whitelist, *config, *offset, *group, *isolation;
     const char *formatter, *formatter_config, *key_deserializer, *value_deserializer;
     int64_t partition, max_messages, timeout_ms;
-    bool from_beginning, skips_errors;
+    bool from_beginning, skips_errors, tells_events;
     struct texts properties, settings;
     struct consume_format format;
 };
@@ -288,6 +288,8 @@ int cmd_consume(int argc, char **argv)
         {"--key-deserializer", OPTION_TEXT, &o.key_deserializer, "CLASS",
          "Kafka's String, ByteArray, Short, Integer or LongDeserializer"},
         {"--value-deserializer", OPTION_TEXT, &o.value_deserializer, "CLASS", "the same of values"},
+        {"--enable-systest-events", OPTION_FLAG, &o.tells_events, NULL,
+         "print shutdown_complete at the end, for programs that watch"},
         {"--skip-message-on-error", OPTION_FLAG, &o.skips_errors, NULL,
          "go on behind a record that cannot be printed"},
         {"--consumer-property", OPTION_MANY, &o.settings, "NAME=VALUE",
@@ -317,5 +319,7 @@ int cmd_consume(int argc, char **argv)
     if (o.group)
         library->rd_kafka_consumer_close(consumer);
     library->rd_kafka_destroy(consumer);
+    if (o.tells_events)
+        puts("shutdown_complete");
     return status;
 }

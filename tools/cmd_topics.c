@@ -73,7 +73,8 @@ static void read_configs(struct client *client, const struct texts *configs,
         int size;
         const char *value = cli_pair(configs->items[i], &size);
         if (!value)
-            cli_fail("--config takes NAME=VALUE, not '%s'", configs->items[i]);
+            cli_fail(COMMAND_FAILED "requirement failed: Invalid topic config: all configs to be "
+                                    "added must be in the format \"key=val\".");
         create_topics_request_creatable_topic_config_init(&topic->configs[i]);
         topic->configs[i].name = slice_of(configs->items[i], (size_t)size);
         topic->configs[i].value = slice_str(value);
@@ -328,6 +329,38 @@ static void check_alter(const struct topics_options *o)
         cli_fail("Missing required argument \"[partitions]\"");
 }
 
+/* What some actions take, and others would leave unnoticed. */
+static void check_combinations(const struct topics_options *o)
+{
+    bool shows = o->list || o->describe, makes = o->create || o->alter;
+    const char *action = o->create     ? "create"
+                         : o->list     ? "list"
+                         : o->describe ? "describe"
+                         : o->alter    ? "alter"
+                                       : "delete";
+    const struct {
+        const char *name;
+        bool is_given, is_taken;
+    } rules[] = {
+        {"config", o->configs.count > 0, makes}, /* check_alter() has a word on it */
+        {"delete-config", o->delete_config != NULL, o->alter},
+        {"partitions", o->partitions != -1, makes},
+        {"replication-factor", o->replication_factor != -1, o->create},
+        {"replica-assignment", o->assignment != NULL, makes},
+        {"under-replicated-partitions", o->under_replicated, o->describe},
+        {"unavailable-partitions", o->unavailable, o->describe},
+        {"under-min-isr-partitions", o->under_min_isr, o->describe},
+        {"at-min-isr-partitions", o->at_min_isr, o->describe},
+        {"topics-with-overrides", o->with_overrides, o->describe},
+        {"if-exists", o->if_exists, o->alter || o->delete_topics || o->describe},
+        {"if-not-exists", o->if_not_exists, o->create},
+        {"exclude-internal", o->exclude_internal, shows},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
+        if (rules[i].is_given && !rules[i].is_taken)
+            cli_fail("Option \"[%s]\" can't be used with option \"[%s]\"", rules[i].name, action);
+}
+
 static void check_options(const struct topics_options *o)
 {
     if (o->create + o->list + o->describe + o->alter + o->delete_topics != 1)
@@ -343,6 +376,7 @@ static void check_options(const struct topics_options *o)
         check_create(o);
     if (o->alter)
         check_alter(o);
+    check_combinations(o);
     if (o->delete_config)
         cli_fail("--delete-config changes nothing here: stoker configs --delete-config does");
 }

@@ -17,7 +17,7 @@ struct entity_type {
 
 struct configs_options {
     const char *bootstrap, *command_config, *topic, *broker, *logger, *zookeeper, *controller;
-    const char *user, *client, *ip, *add, *add_file, *delete_names;
+    const char *user, *client, *ip, *add, *add_file, *delete_names, *zk_tls_config_file;
     struct texts entity_types, entity_names; /* users and clients may be named together */
     bool user_defaults, client_defaults, ip_defaults, force, describe, alter, all, entity_default,
         broker_defaults, json;
