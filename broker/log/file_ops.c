@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "broker/log/disk_watch.h"
@@ -70,6 +72,23 @@ static int system_ftruncate(int fd, off_t size)
     return ftruncate(fd, size);
 }
 
+static int system_allocate(int fd, off_t position, off_t size)
+{
+    WATCH_SCOPE(disk_watch_of_fd(fd));
+    return fallocate(fd, FALLOC_FL_KEEP_SIZE, position, size);
+}
+
+/* ext4 books each block of a delayed allocation. Others do not, or refuse, or would have to copy
+ * * what was allocated ahead. */
+static int64_t system_room_ahead(int fd)
+{
+    struct statfs fs;
+    WATCH_SCOPE(disk_watch_of_fd(fd));
+    if (fstatfs(fd, &fs) != 0 || fs.f_type != EXT4_SUPER_MAGIC)
+        return -1;
+    return (int64_t)fs.f_bavail * (int64_t)fs.f_bsize;
+}
+
 static int system_fsync(int fd)
 {
     WATCH_SCOPE(disk_watch_of_fd(fd));
@@ -125,6 +144,8 @@ const struct file_ops file_ops_system = {
     .pread_resident = system_pread_resident,
     .pwrite = system_pwrite,
     .ftruncate = system_ftruncate,
+    .allocate = system_allocate,
+    .room_ahead = system_room_ahead,
     .fsync = system_fsync,
     .fdatasync = system_fdatasync,
     .syncfs = system_syncfs,

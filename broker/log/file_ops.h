@@ -18,6 +18,11 @@ struct file_ops {
     ssize_t (*pread_resident)(int fd, void *data, size_t size, off_t position);
     ssize_t (*pwrite)(int fd, const void *data, size_t size, off_t position);
     int (*ftruncate)(int fd, off_t size);
+    /* Blocks for the range; the file's size stays. */
+    int (*allocate)(int fd, off_t position, off_t size);
+    /* Free bytes of the file system that holds the file, where writing gains by blocks that are
+     * there ahead; else -1. */
+    int64_t (*room_ahead)(int fd);
     int (*fsync)(int fd);
     int (*fdatasync)(int fd);
     int (*syncfs)(int fd); /* the whole file system that holds the file */

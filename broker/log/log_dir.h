@@ -16,8 +16,17 @@ struct log_dir {
     _Atomic bool promises_too_much; /* its recovery points, of a log that was opened */
     _Atomic int logs_count;
     _Atomic bool has_unsettled_deletion; /* a power cut may still take one back */
+    _Atomic int64_t ahead_bytes;         /* disk space that logs hold ahead: segment_ahead.c */
+    _Atomic int64_t no_ahead_until_ms;   /* monotonic: until then nobody takes any */
     pthread_mutex_t checkpoint_mutex; /* one writer of checkpoints at a time, gathering included */
 };
+
+/* Disk space ahead: a segment begins to take it at this size, and only where the file system has
+ * more room than this margin. */
+#define AHEAD_FROM_BYTES   (1 << 20)
+#define AHEAD_MARGIN_BYTES ((int64_t)1 << 30)
+/* Room is short, or the disk was found full: what logs hold ahead is to be given back. */
+bool log_dir_gives_back_ahead(struct log_dir *dir, int64_t now_mono_ms);
 
 /* What the checkpoints of a directory say of a partition. */
 struct checkpointed {

@@ -18,6 +18,7 @@ enum log_task {
     TASK_START_OFFSETS,
     TASK_PRODUCER_EXPIRY,
     TASK_SMALL_FILES, /* not by interval: as soon as a log has said that it is due */
+    TASK_GIVE_BACK,   /* likewise, where room is short */
     TASK_COUNT,
 };
 

@@ -269,6 +269,26 @@ static void write_small_files(struct log_manager *manager)
     }
 }
 
+/* --- disk space ahead --- */
+
+static void give_back_one(void *context, struct log *log)
+{
+    const struct log_manager *manager = context;
+    if (!atomic_load(&log->is_offline) &&
+        clock_mono_ms(manager->options.clock) < atomic_load(&log->dir->no_ahead_until_ms))
+        log_give_back_ahead(log);
+}
+
+static bool room_is_short(struct log_manager *manager, int64_t now_ms)
+{
+    bool is_short = false;
+    for (int i = 0; i < manager->dirs_count; i++)
+        is_short |= log_dir_gives_back_ahead(&manager->dirs[i], now_ms);
+    return is_short;
+}
+
+/* --- what runs when --- */
+
 static void run_task(struct log_manager *manager, enum log_task task)
 {
     switch (task) {
@@ -289,6 +309,9 @@ static void run_task(struct log_manager *manager, enum log_task task)
         break;
     case TASK_SMALL_FILES:
         write_small_files(manager);
+        break;
+    case TASK_GIVE_BACK:
+        log_manager_for_each(manager, give_back_one, manager);
         break;
     case TASK_COUNT:
         break;
@@ -323,6 +346,7 @@ static int64_t interval_ms(const struct log_manager *manager, enum log_task task
     case TASK_PRODUCER_EXPIRY:
         return options->producer_id_expiration_check_interval_ms;
     case TASK_SMALL_FILES:
+    case TASK_GIVE_BACK:
     case TASK_COUNT:
         break;
     }
@@ -358,6 +382,8 @@ int64_t log_manager_tick(struct log_manager *manager)
     }
     if (atomic_load(&manager->small_files_due))
         begin_task(manager, TASK_SMALL_FILES);
+    if (room_is_short(manager, now))
+        begin_task(manager, TASK_GIVE_BACK);
     log_manager_remove_due(manager, false);
     return next;
 }
@@ -389,7 +415,7 @@ void log_manager_start_timer(struct log_manager *manager)
     for (int task = 0; task < TASK_COUNT; task++)
         manager->due_ms[task] = add_ms(now, manager->options.initial_task_delay_ms);
     manager->due_ms[TASK_PRODUCER_EXPIRY] = add_ms(now, interval_ms(manager, TASK_PRODUCER_EXPIRY));
-    manager->due_ms[TASK_SMALL_FILES] = INT64_MAX;
+    manager->due_ms[TASK_SMALL_FILES] = manager->due_ms[TASK_GIVE_BACK] = INT64_MAX;
     manager->timer = thread_start("log-timer", run_timer, manager);
     manager->has_timer = true;
 }

@@ -199,6 +199,8 @@ static enum err recover_segment(struct log *log, int slot, int64_t recovery_poin
     }
     bool is_last = slot == log->list->count - 1 || *ret_is_cut;
     if (!e)
+        e = segment_give_back_found(seg);
+    if (!e)
         e = unless_full(is_last ? segment_write_indexes(seg) : segment_finish(seg));
     return e;
 }
@@ -253,6 +255,8 @@ enum err log_recover(struct log *log, int64_t recovery_point)
     enum err e = ERR_OK;
     if (first > 0 && base == recovery_point)
         e = settle_end_before(log, first);
+    if (!e && first > 0)
+        e = segment_give_back_found(log->list->items[first - 1]);
     if (!e)
         e = log_check_indexes(log, 0, first);
     if (!e)

@@ -143,7 +143,7 @@ void log_rest(struct log *log)
 {
     LOCK_SCOPE(&log->lock);
     struct segment *seg = log_active(log);
-    if (segment_write_indexes(seg) != ERR_OK)
+    if (segment_write_indexes(seg) != ERR_OK || segment_give_back_ahead(seg) != ERR_OK)
         return; /* it is tried again, and said, by the next append or close */
     lock_acquire(&log->view);
     free(TAKE(log->marks));

@@ -46,18 +46,23 @@ static bool epochs_are_known(struct log *log, struct slice records, const struct
  * failed. */
 static enum err cut_torn(struct segment *seg, struct log_file *file, enum err e)
 {
-    if (file_ops->ftruncate(log_file_fd(file), seg->size_bytes) == 0)
+    if (file_ops->ftruncate(log_file_fd(file), seg->size_bytes) == 0) {
+        segment_forget_ahead(seg);
         return e;
+    }
     return err_note(ERR_IO, "segment %020" PRId64 ": a torn write could not be cut: %s",
                     seg->base_offset, strerror(errno));
 }
 
 static enum err write_bytes(struct segment *seg, struct log_file *file, struct slice records)
 {
+    segment_take_ahead(seg, file, seg->size_bytes + (int64_t)records.size);
     if (file_write(log_file_fd(file), records.data, records.size, seg->size_bytes) == 0)
         return ERR_OK;
     enum err e =
         err_note_errno("write %zu bytes to segment %020" PRId64, records.size, seg->base_offset);
+    if (e == ERR_NO_SPACE)
+        segment_refuse_ahead(seg);
     return cut_torn(seg, file, e);
 }
 

@@ -54,6 +54,7 @@ void segment_unref(struct segment *seg)
     if (!seg || atomic_fetch_sub(&seg->refs, 1) != 1)
         return;
     struct file_cache *files = seg->log->host->files;
+    segment_forget_ahead(seg);
     file_cache_close(files, &seg->slot);
     file_cache_close(files, &seg->offsets.slot);
     file_cache_close(files, &seg->times.slot);
@@ -378,11 +379,11 @@ enum err segment_write_indexes(struct segment *seg)
     return e ? e : index_write(seg, &seg->times);
 }
 
-/* A preallocated file ends where its batches end. */
+/* A preallocated file ends where its batches end; others hold no blocks behind them. */
 static enum err trim_log(struct segment *seg)
 {
     if (!seg->log->config.preallocate)
-        return ERR_OK;
+        return segment_give_back_ahead(seg);
     struct log_file *file;
     enum err e = segment_file_open(seg, &file);
     if (e)
@@ -427,6 +428,7 @@ enum err segment_truncate(struct segment *seg, int64_t position, int64_t offset)
     log_file_unref(file);
     if (e)
         return e;
+    segment_forget_ahead(seg);
     lock_acquire(&seg->log->view);
     seg->max_timestamp = seg->last_time_entry = TIME_UNKNOWN;
     seg->bytes_since_index = 0;

@@ -73,6 +73,17 @@ MUST_USE enum err index_trim(struct segment *seg,
 MUST_USE enum err index_sync(struct segment *seg, struct index *index);
 int32_t index_count(const struct index *index); /* 0 while unknown */
 
+/* --- segment_ahead.c: disk space behind the end, for writes to come. Log lock. --- */
+/* A write will make the segment end at `end`. What the disk refuses is gone without. */
+void segment_take_ahead(struct segment *seg, struct log_file *file, int64_t end);
+/* The disk was found full: nobody takes any for a while, and the manager has all given back. */
+void segment_refuse_ahead(struct segment *seg);
+MUST_USE enum err segment_give_back_ahead(struct segment *seg);
+/* The file was cut at its end, which gave it back. */
+void segment_forget_ahead(struct segment *seg);
+/* What a run that was killed has left. */
+MUST_USE enum err segment_give_back_found(struct segment *seg);
+
 /* --- segment_tear.c --- */
 /* At `position` begins what is longer than the segment of `size` bytes: a batch whose end is gone.
  */
