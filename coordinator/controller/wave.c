@@ -76,6 +76,13 @@ size_t wave_get(struct wave *wave, const char *path, bool watch)
     return add_one(wave, ZK_OP_GET, path, SLICE_NULL, 0, watch);
 }
 
+size_t wave_get_anywhere(struct wave *wave, const char *path)
+{
+    size_t index = wave_get(wave, path, false);
+    wave->ops[index].ops[0].anywhere = true;
+    return index;
+}
+
 size_t wave_exists(struct wave *wave, const char *path, bool watch)
 {
     return add_one(wave, ZK_OP_EXISTS, path, SLICE_NULL, 0, watch);

@@ -27,6 +27,7 @@ struct arena *wave_arena(struct wave *wave);
 
 /* Each gives the operation's index in the wave. */
 size_t wave_get(struct wave *wave, const char *path, bool watch);
+size_t wave_get_anywhere(struct wave *wave, const char *path); /* one of many: zk_op.anywhere */
 size_t wave_exists(struct wave *wave, const char *path, bool watch);
 size_t wave_children(struct wave *wave, const char *path, bool watch);
 size_t wave_create(struct wave *wave, const char *path, struct slice data);

@@ -44,6 +44,9 @@ struct zk_op {
     int32_t zk_version; /* SET, DELETE, CHECK */
     int32_t flags;      /* CREATE: enum zk_create_flag */
     bool watch;         /* GET, EXISTS, CHILDREN: call watch_fired once at the next change */
+    bool anywhere;      /* GET without a watch: one of many, which several connections may share. It
+                         * tells at least what the client knew when this was submitted, but may
+                         * overtake other operations, and its result those of others */
 };
 
 struct zk_result {

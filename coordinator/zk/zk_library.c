@@ -94,7 +94,9 @@ static struct zk_result *answer_begin(struct zk_request *request, int rc)
 static void answer_end(struct zk_request *request)
 {
     struct zk_session *session = request->view->session;
-    if (list_is_linked(&request->node)) {
+    if (request->anywhere) {
+        zk_spread_answered(request);
+    } else if (list_is_linked(&request->node)) {
         request->ready = true;
         session->ready_count++;
         zk_session_pump(session);
@@ -229,6 +231,15 @@ static void watch_fired(zhandle_t *zh, int type, int state, const char *path, vo
     pthread_mutex_unlock(&handle->session->mutex);
 }
 
+static void lane_event(struct zk_handle *lane, int state)
+{
+    lane->is_connected = state == ZOO_CONNECTED_STATE;
+    lane->dead |= state == ZOO_EXPIRED_SESSION_STATE || state == ZOO_AUTH_FAILED_STATE;
+    trace_debug("zookeeper lane state=%d", state);
+    pthread_cond_broadcast(&lane->session->changed);
+    zk_session_pump(lane->session);
+}
+
 static void session_event(zhandle_t *zh, int type, int state, const char *path, void *context)
 {
     (void)path;
@@ -241,7 +252,9 @@ static void session_event(zhandle_t *zh, int type, int state, const char *path, 
         pthread_mutex_unlock(&session->mutex);
         return;
     }
-    if (state == ZOO_CONNECTED_STATE) {
+    if (handle->is_lane) {
+        lane_event(handle, state);
+    } else if (state == ZOO_CONNECTED_STATE) {
         session->session_id = zoo_client_id(zh)->client_id;
         session->agreed_timeout_ms = zoo_recv_timeout(zh);
         zk_session_move(session, ZK_CONNECTED);
@@ -393,6 +406,18 @@ static int send_multi(zhandle_t *zh, struct zk_request *request)
     }
     return zoo_amulti(zh, request->count, request->library_ops, request->library_results,
                       multi_done, request);
+}
+
+static void synced(int rc, const char *path, const void *context)
+{
+    (void)rc; /* lost: so are the reads behind it */
+    (void)path;
+    (void)context;
+}
+
+bool zk_library_sync(struct zk_handle *handle)
+{
+    return zoo_async(handle->zh, "/", synced, NULL) == ZOK;
 }
 
 bool zk_library_send(struct zk_request *request, enum err *ret_error)

@@ -14,23 +14,17 @@
 
 /* ---- The queue ---- */
 
-/* Messages that follow each other to one mailbox are posted at once. */
-struct postbag {
-    struct mailbox *to;
-    struct list_node messages;
-};
-
-static void postbag_empty(struct postbag *bag)
+void zk_postbag_empty(struct zk_postbag *bag)
 {
     if (bag->to)
         mailbox_post_all(bag->to, &bag->messages);
     bag->to = NULL;
 }
 
-static void postbag_add(struct postbag *bag, struct zk_message *message)
+void zk_postbag_add(struct zk_postbag *bag, struct zk_message *message)
 {
     if (bag->to != message->view->mailbox)
-        postbag_empty(bag);
+        zk_postbag_empty(bag);
     bag->to = message->view->mailbox;
     list_push_back(&bag->messages, &message->node);
 }
@@ -56,7 +50,7 @@ static void settle(struct zk_session *session)
 
 void zk_session_settle(struct zk_session *session)
 {
-    struct postbag bag = {0};
+    struct zk_postbag bag = {0};
     list_init(&bag.messages);
     while (!list_is_empty(&session->in_flight)) {
         struct zk_request *request = list_entry(session->in_flight.next, struct zk_request, node);
@@ -67,10 +61,11 @@ void zk_session_settle(struct zk_session *session)
         session->ready_count--;
         struct zk_message *message = TAKE(request->message);
         if (message)
-            postbag_add(&bag, message);
+            zk_postbag_add(&bag, message);
         zk_request_free(request);
     }
-    postbag_empty(&bag);
+    zk_postbag_empty(&bag);
+    zk_spread_settle(session);
 }
 
 /* The window is filled up when it is half empty: then many operations leave in a row, while the
@@ -108,6 +103,7 @@ void zk_session_pump(struct zk_session *session)
         }
     }
     settle(session);
+    zk_spread_pump(session);
 }
 
 /* Answer everything outstanding with `error`. Requests on the wire stay allocated until the
@@ -137,6 +133,7 @@ void zk_session_abandon(struct zk_session *session, enum err error)
         mailbox_post(message->view->mailbox, &message->node);
         zk_request_free(request);
     }
+    zk_spread_abandon(session, error);
 }
 
 /* ---- States ---- */
@@ -204,10 +201,8 @@ static void wait_ms(struct zk_session *session, int32_t ms)
     pthread_cond_timedwait(&session->changed, &session->mutex, &until);
 }
 
-static void close_handle(struct zk_session *session)
+void zk_handle_close(struct zk_session *session, struct zk_handle *handle)
 {
-    struct zk_handle *handle = session->handle;
-    session->handle = NULL;
     handle->dead = true;
     zhandle_t *zh = handle->zh;
     pthread_mutex_unlock(&session->mutex);
@@ -246,14 +241,15 @@ static void *session_run(void *context)
     pthread_mutex_lock(&session->mutex);
     while (!session->stopping) {
         if (session->handle && session->handle->dead)
-            close_handle(session);
+            zk_handle_close(session, TAKE(session->handle));
         else if (!session->handle && session->state != ZK_AUTH_FAILED)
             open_handle(session);
-        else
+        else if (!zk_spread_tend(session))
             pthread_cond_wait(&session->changed, &session->mutex);
     }
+    zk_spread_close(session);
     if (session->handle)
-        close_handle(session);
+        zk_handle_close(session, TAKE(session->handle));
     pthread_mutex_unlock(&session->mutex);
     return NULL;
 }
@@ -278,6 +274,7 @@ static struct zk_session *session_new(const struct zk_session_settings *settings
     list_init(&session->views);
     list_init(&session->queued);
     list_init(&session->in_flight);
+    zk_spread_init(session);
     pthread_mutex_init(&session->mutex, NULL);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
@@ -384,6 +381,7 @@ void zk_session_close(struct zk_session *session)
     pthread_mutex_unlock(&session->mutex);
     pthread_join(session->thread, NULL);
     assert(list_is_empty(&session->queued));
+    assert(list_is_empty(&session->spread_queued) && list_is_empty(&session->spread_flying));
     pthread_cond_destroy(&session->changed);
     pthread_mutex_destroy(&session->mutex);
     free(session->hosts);

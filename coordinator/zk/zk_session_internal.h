@@ -2,6 +2,7 @@
  *
  *   zk_session.c    the session's state, its queue, the session thread
  *   zk_view.c       views, and what runs on their owners' threads
+ *   zk_spread.c     many reads over several connections
  *   zk_library.c    libzookeeper_mt: sending an operation, and its completions */
 #pragma once
 
@@ -26,6 +27,11 @@ struct zk_handle {
     int64_t generation;         /* fixed */
     zhandle_t *zh; /* set once the authentication is on its way: nothing overtakes it */
     bool dead;     /* expired or refused: its late callbacks mean nothing */
+
+    struct list_node node; /* of session->lanes; not linked: the session's own */
+    bool is_lane;          /* fixed */
+    bool is_connected;     /* of a lane */
+    int32_t spread_count;  /* reads of zk_spread.c that it has not answered */
 };
 
 struct zk_session {
@@ -48,6 +54,14 @@ struct zk_session {
     struct list_node in_flight;           /* in the order they were sent */
     int32_t in_flight_count, ready_count; /* ready: of those in flight, but not posted yet */
     bool is_window_full;                  /* it has been, and is not half empty yet */
+
+    struct list_node lanes; /* struct zk_handle: connections that only help with reads */
+    int32_t lanes_count;
+    bool is_lane_refused;            /* one could not be opened; none is tried while reads wait */
+    struct list_node spread_queued;  /* struct zk_request, of zk_op.anywhere, not yet on the wire */
+    struct list_node spread_flying;  /* on the wire, in no order */
+    struct list_node spread_settled; /* answered, not posted yet */
+    int32_t spread_queued_count, spread_flying_count, spread_settled_count;
 
     pthread_t thread;
 };
@@ -92,6 +106,7 @@ struct zk_request {
     struct zk_view *view;
     struct zk_message *message; /* NULL: answered already; only the library's callback is awaited */
     bool ready;                 /* message is complete and waits for those before it */
+    bool anywhere;              /* it is, or was, in one of the session's spread lists */
     struct zk_op *ops;          /* paths with the chroot and NUL-terminated */
     int32_t count;
     bool multi;
@@ -116,8 +131,33 @@ void zk_session_settle(
 void zk_session_move(struct zk_session *session, enum zk_state state);
 void zk_session_abandon(struct zk_session *session, enum err error);
 
+/* zk_spread.c; all with the mutex held */
+void zk_spread_init(struct zk_session *session);
+void zk_spread_add(struct zk_session *session, struct zk_request *request);
+void zk_spread_pump(struct zk_session *session);
+void zk_spread_answered(struct zk_request *request);
+void zk_spread_settle(struct zk_session *session); /* post what is answered */
+void zk_spread_abandon(struct zk_session *session, enum err error);
+void zk_spread_forget(struct zk_session *session, const struct zk_view *view);
+/* Opens or closes one lane if that is due, letting the mutex go meanwhile; false: nothing was.
+ * Thread: the session's. */
+bool zk_spread_tend(struct zk_session *session);
+void zk_spread_close(struct zk_session *session);
+
+/* zk_session.c, with the mutex held: lets it go, joins the library's threads and frees. */
+void zk_handle_close(struct zk_session *session, struct zk_handle *handle);
+/* Messages that follow each other to one mailbox are posted at once. */
+struct zk_postbag {
+    struct mailbox *to;
+    struct list_node messages;
+};
+void zk_postbag_add(struct zk_postbag *bag, struct zk_message *message);
+void zk_postbag_empty(struct zk_postbag *bag);
+
 /* zk_library.c. False: the handle is unusable; nothing was sent. With the mutex held. */
 bool zk_library_send(struct zk_request *request, enum err *ret_error);
+/* What the handle reads from now on is at least as new as what anybody has been answered. */
+bool zk_library_sync(struct zk_handle *handle);
 zhandle_t *zk_library_open(struct zk_handle *handle);
 /* What the library says is traced again: it repeats itself while no server is reached. */
 void zk_library_speak(void);

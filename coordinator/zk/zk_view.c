@@ -147,7 +147,10 @@ static void queue(struct zk_view *view, struct zk_request *request)
         request->ready = !valid;
         if (!valid)
             zk_message_fail(request->message, ERR_MALFORMED);
-        list_push_back(&session->queued, &request->node);
+        if (valid && request->anywhere)
+            zk_spread_add(session, request);
+        else
+            list_push_back(&session->queued, &request->node);
         zk_session_pump(session);
     }
     pthread_mutex_unlock(&session->mutex);
@@ -156,7 +159,9 @@ static void queue(struct zk_view *view, struct zk_request *request)
 static void view_submit(struct zk *zk, const struct zk_op *op, zk_done_fn *done, void *context)
 {
     struct zk_view *view = CONTAINER_OF(zk, struct zk_view, zk);
-    queue(view, request_new(view, op, 1, done, context));
+    struct zk_request *request = request_new(view, op, 1, done, context);
+    request->anywhere = op->anywhere && op->kind == ZK_OP_GET && !op->watch;
+    queue(view, request);
 }
 
 static void view_multi(struct zk *zk, const struct zk_op *ops, int32_t count, zk_done_fn *done,
@@ -213,6 +218,7 @@ void zk_session_view_free(struct zk *zk)
         if (request->view == view)
             zk_message_free(TAKE(request->message));
     }
+    zk_spread_forget(session, view);
     pthread_mutex_unlock(&session->mutex);
     zk_view_unref(view);
 }
