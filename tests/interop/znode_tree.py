@@ -101,6 +101,13 @@ def dump(client, ports, anyhow, differences=()):
     return tree
 
 
+def one_step_less(tree, paths):
+    """The tree as if these states had been written once less, with one leader epoch less."""
+    def less(match):
+        return match[1] + str(int(match[2]) - 1)
+    return {path: re.sub(r'(, version |"leader_epoch":)(\d+)', less, text) if path in paths else text for path, text in tree.items()}
+
+
 def differences_between(theirs, ours):
     """A line for each path that is not the same."""
     told = []
