@@ -13,8 +13,9 @@
 #include "coordinator/zk/zk_bootstrap.h"
 #include "coordinator/zk/zk_session_internal.h"
 
-#define TIMEOUT_MS 6000
-#define PIPELINED  10000
+#define TIMEOUT_MS   6000
+#define PIPELINED    10000
+#define SPREAD_NODES 10
 
 struct world {
     struct zk_session *session;
@@ -159,6 +160,97 @@ static void test_ten_thousand_pipelined_operations_are_answered_in_order(void **
     world_close(&world);
 }
 
+struct spread {
+    struct world world; /* its answers are counted */
+    int32_t stale, lanes_most;
+};
+
+/* Answers count what is older than the second write. */
+static void is_newest(void *context, const struct zk_result *results, int32_t count)
+{
+    (void)count;
+    struct spread *spread = context;
+    spread->world.answers++;
+    spread->stale += results[0].error || !slice_equal_str(results[0].data, "new");
+}
+
+static int32_t lanes_now(struct zk_session *session)
+{
+    pthread_mutex_lock(&session->mutex);
+    int32_t count = session->lanes_count;
+    pthread_mutex_unlock(&session->mutex);
+    return count;
+}
+
+static void read_all_anywhere(struct spread *spread, zk_done_fn *done)
+{
+    for (int i = 0; i < PIPELINED; i++) {
+        char path[32];
+        snprintf(path, sizeof path, "/spread-%d", i % SPREAD_NODES);
+        struct zk_op op = {.kind = ZK_OP_GET, .path = slice_str(path), .anywhere = true};
+        zk_submit(spread->world.zk, &op, done, spread);
+    }
+}
+
+static void write_nodes(struct world *world, enum zk_op_kind kind, const char *data)
+{
+    for (int i = 0; i < SPREAD_NODES; i++) {
+        char path[32];
+        snprintf(path, sizeof path, "/spread-%d", i);
+        assert_int_equal(do_op(world, kind, path, slice_str(data), 0, false), ERR_OK);
+    }
+}
+
+static void wait_for_no_lanes(struct spread *spread)
+{
+    int64_t deadline_ms = clock_mono_ms(&clock_system) + 30000;
+    while (lanes_now(spread->world.session) > 0 && clock_mono_ms(&clock_system) < deadline_ms)
+        run_some(&spread->world, 10);
+    assert_int_equal(lanes_now(spread->world.session), 0);
+}
+
+static void test_many_reads_share_connections_and_tell_what_was_written_before(void **state)
+{
+    (void)state;
+    struct spread spread = {0};
+    assert_int_equal(world_open(&spread.world, NULL), ERR_OK);
+    write_nodes(&spread.world, ZK_OP_CREATE, "old");
+    write_nodes(&spread.world, ZK_OP_SET, "new");
+    spread.world.answers = 0;
+    read_all_anywhere(&spread, is_newest);
+    while (spread.world.answers < PIPELINED) {
+        int32_t lanes = lanes_now(spread.world.session);
+        spread.lanes_most = lanes > spread.lanes_most ? lanes : spread.lanes_most;
+        int32_t more = spread.world.answers + 1;
+        wait_for(&spread.world, &spread.world.answers, more);
+    }
+    assert_int_equal(spread.stale, 0);
+    assert_true(spread.lanes_most > 0);
+    wait_for_no_lanes(&spread);
+    assert_int_equal(spread.world.answers, PIPELINED);
+    world_close(&spread.world);
+}
+
+static void test_a_view_or_a_session_may_end_amid_many_reads(void **state)
+{
+    (void)state;
+    struct spread spread = {0};
+    assert_int_equal(world_open(&spread.world, NULL), ERR_OK);
+    write_nodes(&spread.world, ZK_OP_SET, "new"); /* made by the test before */
+    spread.world.answers = 0;
+    read_all_anywhere(&spread, is_newest);
+    wait_for(&spread.world, &spread.world.answers, 1);
+    zk_session_view_free(spread.world.zk);
+    int32_t answers = spread.world.answers;
+    run_some(&spread.world, 100);
+    assert_int_equal(spread.world.answers, answers); /* nobody is told any more */
+    wait_for_no_lanes(&spread);
+    spread.world.zk = zk_session_view(spread.world.session, spread.world.mailbox);
+    spread.world.zk->owner = &spread.world;
+    read_all_anywhere(&spread, is_newest);
+    world_close(&spread.world);
+}
+
 static void test_watches_of_each_kind_fire_once_at_the_view_that_asked(void **state)
 {
     (void)state;
@@ -282,6 +374,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_null_data_stays_null_and_paths_are_under_the_chroot),
         cmocka_unit_test(test_ten_thousand_pipelined_operations_are_answered_in_order),
+        cmocka_unit_test(test_many_reads_share_connections_and_tell_what_was_written_before),
+        cmocka_unit_test(test_a_view_or_a_session_may_end_amid_many_reads),
         cmocka_unit_test(test_watches_of_each_kind_fire_once_at_the_view_that_asked),
         cmocka_unit_test(test_multis_are_atomic_and_name_the_culprit),
         cmocka_unit_test(test_digest_authentication_and_start_up_steps),
