@@ -2,9 +2,7 @@
  * append themselves, and one after the other waits for it. The broker's ZooKeeper session lives on
  * meanwhile, so nobody takes its place, and its followers, who cannot fetch, would be thrown out of
  * the ISR as laggards. So a thread that never touches a disk looks at how long the oldest operation
- * has been under way (broker/log/disk_watch.h):
- *
- *   WELL ──(stoker.disk.stall.timeout.ms)──> STALLED ──(answers again)──> RETURNING ──> WELL
+ * has been under way (broker/log/disk_watch.h), and decides by the states of stall_machine.h:
  *
  * STALLED    the controller is asked to relieve this broker, as at an orderly stop (a request that
  *            a JVM controller knows too): whoever else is in sync leads, and we leave the ISRs.
