@@ -147,7 +147,7 @@ static void warn_of_no_effect(const struct config *config, struct config_problem
     if (config->log_cleanup_policy & CONFIG_CLEANUP_COMPACT)
         config_problem_warn(problems, "log.cleanup.policy",
                             "log.cleanup.policy=%s: this broker does not compact yet; compacted "
-                            "topics keep everything",
+                            "topics keep everything that retention leaves",
                             given(config, "log.cleanup.policy"));
 }
 
