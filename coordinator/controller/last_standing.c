@@ -73,8 +73,9 @@ enum standing_others standing_others(const struct context *context,
 {
     enum standing_others best = OTHERS_NONE;
     const struct ids *replicas = &partition->replicas;
+    const struct ids *isr = &partition->leadership.isr;
     bool holds = note && note->state_version == partition->leadership.led_version &&
-                 ids_contains(&partition->leadership.isr, note->leader);
+                 ids_contains(isr, note->leader) && (!note->is_of_controller || isr->count == 1);
     for (int32_t i = 0; holds && best != OTHERS_HERE && i < replicas->count; i++) {
         const struct znode_complete_replica *noted = find(note, replicas->ids[i]);
         enum standing_others this_one = noted ? judge(context, partition, noted) : OTHERS_NONE;

@@ -344,8 +344,9 @@ static void elected(struct controller *controller, struct contest *contest,
  */
 static enum err election_round(struct controller *controller, struct contest *contests,
                                size_t count, enum election how, enum err *ret_errors,
-                               struct thinnings *thinnings, struct partition_list *again)
+                               struct partition_list *again)
 {
+    THINNINGS thinnings = {0};
     struct map unclean = {0};
     OWNED(wave) struct wave *notes = wave_new(controller);
     OWNED(wave) struct wave *wave = wave_new(controller);
@@ -355,7 +356,7 @@ static enum err election_round(struct controller *controller, struct contest *co
     for (size_t i = 0; !e && i < count; i++) {
         if (contests[i].decided)
             continue;
-        decide(controller, &contests[i], how, &unclean, thinnings, ret_errors);
+        decide(controller, &contests[i], how, &unclean, &thinnings, ret_errors);
         if (contests[i].decided)
             continue;
         char path[PATH_MAX_BYTES];
@@ -364,6 +365,8 @@ static enum err election_round(struct controller *controller, struct contest *co
                          contests[i].partition->leadership.zk_version);
     }
     map_done(&unclean);
+    if (!e)
+        e = thinnings_note(controller, &thinnings);
     if (!e)
         e = wave_run(wave);
     size_t written = 0;
@@ -389,7 +392,6 @@ enum err partitions_elect(struct controller *controller, const struct partition_
                           enum election how, enum err *ret_errors)
 {
     OWNED_MEM struct contest *contests = mem_new_array(struct contest, partitions->count + 1);
-    THINNINGS thinnings = {0};
     for (size_t i = 0; i < partitions->count; i++) {
         struct partition *partition = partitions->items[i];
         bool possible = partition->has_leadership && (partition->state == PARTITION_ONLINE ||
@@ -400,14 +402,12 @@ enum err partitions_elect(struct controller *controller, const struct partition_
     }
     for (;;) {
         PARTITION_LIST again = {0};
-        enum err e = election_round(controller, contests, partitions->count, how, ret_errors,
-                                    &thinnings, &again);
+        enum err e =
+            election_round(controller, contests, partitions->count, how, ret_errors, &again);
         if (!e && again.count > 0)
             e = partitions_refresh(controller, &again);
-        if (e)
+        if (e || again.count == 0)
             return e;
-        if (again.count == 0)
-            return thinnings_note(controller, &thinnings);
         for (size_t i = 0; i < partitions->count; i++) {
             if (!contests[i].decided && !contests[i].partition->has_leadership)
                 contests[i].decided = true; /* its znode went away meanwhile */

@@ -40,7 +40,7 @@ static void removal_plan(struct controller *controller, struct removal *removal,
 }
 
 static enum err removal_round(struct controller *controller, struct removal *removals, size_t count,
-                              struct partition_list *again)
+                              const struct thinnings *thinnings, struct partition_list *again)
 {
     OWNED(wave) struct wave *wave = wave_new(controller);
     for (size_t i = 0; i < count; i++) {
@@ -51,7 +51,9 @@ static enum err removal_round(struct controller *controller, struct removal *rem
         wave_guarded_set(wave, path, codec_state_encode(wave_arena(wave), &removals[i].next),
                          removals[i].partition->leadership.zk_version);
     }
-    enum err e = wave_run(wave);
+    enum err e = thinnings_note(controller, thinnings);
+    if (!e)
+        e = wave_run(wave);
     size_t written = 0;
     for (size_t i = 0; i < count; i++) {
         if (!removals[i].open)
@@ -81,24 +83,20 @@ static enum err remove_from_isr(struct controller *controller, const struct repl
 {
     int32_t broker_id = refs[0].broker->id;
     OWNED_MEM struct removal *removals = mem_new_array(struct removal, count);
-    THINNINGS thinnings = {0};
-    for (size_t i = 0; i < count; i++) {
-        removals[i].partition = refs[i].partition;
-        removal_plan(controller, &removals[i], broker_id, &thinnings);
-    }
+    for (size_t i = 0; i < count; i++)
+        removals[i] = (struct removal){.partition = refs[i].partition, .open = true};
     for (;;) {
         PARTITION_LIST again = {0};
-        enum err e = removal_round(controller, removals, count, &again);
-        if (!e && again.count > 0)
-            e = partitions_refresh(controller, &again);
-        if (e)
-            return e;
-        if (again.count == 0)
-            return thinnings_note(controller, &thinnings);
+        THINNINGS thinnings = {0};
         for (size_t i = 0; i < count; i++) {
             if (removals[i].open)
                 removal_plan(controller, &removals[i], broker_id, &thinnings);
         }
+        enum err e = removal_round(controller, removals, count, &thinnings, &again);
+        if (!e && again.count > 0)
+            e = partitions_refresh(controller, &again);
+        if (e || again.count == 0)
+            return e;
     }
 }
 

@@ -9,7 +9,8 @@
 #include "coordinator/controller/controller_internal.h"
 #include "coordinator/controller/last_standing.h"
 
-#define MIN_ISR_KEY "min.insync.replicas"
+#define MIN_ISR_KEY      "min.insync.replicas"
+#define WRITE_ROUNDS_MAX 3
 
 /* ---- What min.insync.replicas is ---- */
 
@@ -167,12 +168,14 @@ static void find_dropped(const struct context *context, const struct partition *
 void thinnings_plan(struct thinnings *thinnings, const struct context *context,
                     struct partition *partition, const struct leadership *next)
 {
+    const struct leadership *now = &partition->leadership;
     if (next->isr.count != 1 || partition->replicas.count < 2 || partition_is_given_up(partition))
         return;
     struct thinning thinning = {.partition = partition,
-                                .leader_epoch = next->leader_epoch,
                                 .member = next->isr.ids[0],
-                                .led_version = partition->leadership.led_version};
+                                .led_before = now->led_version,
+                                .led_after =
+                                    next->leader >= 0 ? now->zk_version + 1 : now->led_version};
     find_dropped(context, partition, next, &thinning);
     bool voids_the_last_note = next->leader >= 0;
     if (thinning.dropped_count == 0 && !voids_the_last_note) {
@@ -184,15 +187,6 @@ void thinnings_plan(struct thinnings *thinnings, const struct context *context,
     thinnings->items[thinnings->count++] = thinning;
 }
 
-static bool has_happened(const struct controller *controller, const struct thinning *thinning)
-{
-    const struct partition *partition = thinning->partition;
-    const struct leadership *now = &partition->leadership;
-    return partition->has_leadership && now->leader_epoch == thinning->leader_epoch &&
-           now->controller_epoch == controller->epoch && now->isr.count == 1 &&
-           now->isr.ids[0] == thinning->member;
-}
-
 /* ---- Notes ---- */
 
 struct task {
@@ -201,6 +195,8 @@ struct task {
     struct znode_complete *old; /* in the wave's arena */
     bool exists;
     int64_t settings_zxid;
+    struct slice text; /* in that arena, too */
+    size_t index;      /* in the wave that writes */
 };
 
 static bool has(const struct znode_complete *note, int32_t id)
@@ -218,13 +214,13 @@ static void add_old(const struct controller *controller, const struct task *task
 {
     const struct partition *partition = task->thinning->partition;
     const struct znode_complete *old = task->old;
-    if (!old || old->state_version != task->thinning->led_version ||
-        (old->is_of_controller && old->settings_zxid != task->settings_zxid))
+    if (!old || old->state_version != task->thinning->led_before ||
+        (old->is_of_controller &&
+         (old->settings_zxid != task->settings_zxid || partition->leadership.isr.count != 1)))
         return;
     for (int32_t i = 0; i < old->replica_count; i++) {
         const struct znode_complete_replica *replica = &old->replicas[i];
-        if (!ids_contains(&partition->leadership.isr, replica->broker_id) &&
-            !has(note, replica->broker_id) &&
+        if (replica->broker_id != note->leader && !has(note, replica->broker_id) &&
             standing_may_be_complete(&controller->context, partition, replica))
             note->replicas[note->replica_count++] = *replica;
     }
@@ -237,7 +233,7 @@ static bool make_note(const struct controller *controller, struct arena *arena,
     const struct broker_node *member = context_find_broker(&controller->context, thinning->member);
     struct znode_complete note = {.leader = thinning->member,
                                   .leader_broker_epoch = member ? member->broker_epoch : 0,
-                                  .state_version = thinning->partition->leadership.led_version,
+                                  .state_version = thinning->led_after,
                                   .settings_zxid = task->settings_zxid,
                                   .is_of_controller = true};
     int32_t most = thinning->dropped_count + (task->old ? task->old->replica_count : 0);
@@ -253,17 +249,15 @@ static enum err find_thin(struct controller *controller, const struct thinnings 
                           struct task *tasks, size_t *ret_count)
 {
     SETTINGS settings = {.controller = controller, .wave = wave_new(controller)};
-    size_t count = 0, kept = 0;
+    size_t kept = 0;
     for (size_t i = 0; i < thinnings->count; i++) {
         const struct thinning *thinning = &thinnings->items[i];
-        if (!has_happened(controller, thinning))
-            continue;
-        tasks[count++] =
+        tasks[i] =
             (struct task){.thinning = thinning,
                           .asked = ask_min_isr(&settings, thinning->partition, thinning->member)};
     }
     enum err e = wave_run(settings.wave);
-    for (size_t i = 0; !e && i < count; i++)
+    for (size_t i = 0; !e && i < thinnings->count; i++)
         if (effective_min_isr(&settings, &tasks[i].asked, tasks[i].thinning->partition,
                               &tasks[i].settings_zxid) > 1)
             tasks[kept++] = tasks[i];
@@ -294,39 +288,55 @@ static enum err read_old(struct wave *wave, struct task *tasks, size_t count)
     return e;
 }
 
+/* A leader may withdraw a note of its own meanwhile: what does not stand there is made, what does
+ * is replaced, whichever it turns out to be. */
+static enum err write_notes(struct controller *controller, struct task *tasks, size_t count)
+{
+    OWNED(wave) struct wave *wave = wave_new(controller);
+    size_t left = count;
+    enum err e = ERR_OK;
+    for (int round = 0; !e && left > 0 && round < WRITE_ROUNDS_MAX; round++) {
+        size_t again = 0;
+        for (size_t i = 0; i < left; i++) {
+            tasks[i].index = tasks[i].exists ? wave_guarded_set(wave, note_path(wave, &tasks[i]),
+                                                                tasks[i].text, ZK_ANY_VERSION)
+                                             : wave_guarded_create(wave, note_path(wave, &tasks[i]),
+                                                                   tasks[i].text);
+        }
+        e = wave_run(wave);
+        for (size_t i = 0; !e && i < left; i++) {
+            enum err written = wave_result(wave, tasks[i].index)->error;
+            const struct partition *partition = tasks[i].thinning->partition;
+            trace_info("complete replicas noted topic=%s partition=%" PRId32 " isr=%" PRId32
+                       " error=%s",
+                       partition->topic->name, partition->id, tasks[i].thinning->member,
+                       err_name(written));
+            if (written == ERR_EXISTS || written == ERR_NOT_FOUND) {
+                tasks[i].exists = written == ERR_EXISTS;
+                tasks[again++] = tasks[i];
+            }
+        }
+        left = again;
+    }
+    return e;
+}
+
 enum err thinnings_note(struct controller *controller, const struct thinnings *thinnings)
 {
     if (thinnings->count == 0)
         return ERR_OK;
     OWNED(wave) struct wave *old = wave_new(controller);
-    OWNED(wave) struct wave *wave = wave_new(controller);
     OWNED_MEM struct task *tasks = mem_new_array(struct task, thinnings->count);
-    size_t count, written = 0;
+    size_t count, kept = 0;
     enum err e = find_thin(controller, thinnings, tasks, &count);
     if (!e)
         e = read_old(old, tasks, count);
     for (size_t i = 0; !e && i < count; i++) {
         struct znode_complete note;
-        if (!make_note(controller, wave_arena(wave), &tasks[i], &note))
+        if (!make_note(controller, wave_arena(old), &tasks[i], &note))
             continue;
-        struct slice text = znode_complete_encode(wave_arena(wave), &note);
-        const char *path = note_path(wave, &tasks[i]);
-        tasks[written++] = tasks[i];
-        if (tasks[written - 1].exists)
-            wave_guarded_set(wave, path, text, ZK_ANY_VERSION);
-        else
-            wave_guarded_create(wave, path, text);
+        tasks[i].text = znode_complete_encode(wave_arena(old), &note);
+        tasks[kept++] = tasks[i];
     }
-    if (!e)
-        e = wave_run(wave);
-    for (size_t i = 0; !e && i < written; i++) {
-        const struct partition *partition = tasks[i].thinning->partition;
-        enum err failed = wave_result(wave, i)->error;
-        trace_info("complete replicas %s by the controller topic=%s partition=%" PRId32
-                   " isr=%" PRId32 "%s%s",
-                   failed ? "not noted" : "noted", partition->topic->name, partition->id,
-                   tasks[i].thinning->member, failed ? " error=" : "",
-                   failed ? err_name(failed) : "");
-    }
-    return e;
+    return e ? e : write_notes(controller, tasks, kept);
 }

@@ -6,8 +6,13 @@
  * dead, or have lost its disk, and never come to write anything. So whenever this controller writes
  * a state whose ISR has one member, fewer than min.insync.replicas, it notes who left: until that
  * member has heard of the new state nothing can be committed without them, and once it has, its
- * watermark stands still. The note follows the state, and goes before the requests that tell
- * brokers of it: a leader's own note, or its withdrawal, comes later and has the last word.
+ * watermark stands still. A leader's own note, or its withdrawal, comes later and has the last
+ * word.
+ *
+ * The note is written before the state, so that no controller can be replaced in between. Until the
+ * state stands there the note says nothing. If somebody else writes that version, it says the truth
+ * about that, too: all that follows the state before, and has this one member in the ISR, leaves
+ * the others as complete as they were.
  *
  * min.insync.replicas is what the settings in ZooKeeper say, else what this broker's file says: it
  * has to be the same in the files of all brokers. A note is void once a setting has changed. */
@@ -21,8 +26,8 @@ struct controller;
 /* States that leave one member in the ISR, as planned. */
 struct thinning {
     struct partition *partition;
-    int32_t leader_epoch, member; /* of the planned state: it was written if it stands there */
-    int32_t led_version;          /* before: whose note still holds */
+    int32_t member;
+    int32_t led_before, led_after; /* the last version with a leader: a note is about one */
     struct znode_complete_replica *dropped;
     int32_t dropped_count;
 };
@@ -37,8 +42,8 @@ void thinnings_done(struct thinnings *thinnings);
  * about that, if anything. */
 void thinnings_plan(struct thinnings *thinnings, const struct context *context,
                     struct partition *partition, const struct leadership *next);
-/* After the writing. Fiber only. Errors: those that end the event; a note that could not be written
- * is only traced. */
+/* Before the writing. Fiber only. Errors: those that end the event; a note that could not be
+ * written is only traced. */
 MUST_USE enum err thinnings_note(struct controller *controller, const struct thinnings *thinnings);
 
 /* Whether notes of controllers were written under the settings of today. A note that was not, or
