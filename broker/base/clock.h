@@ -26,9 +26,16 @@ static inline int64_t clock_wall_ms(struct clock *clock)
     return clock->wall_ms(clock);
 }
 
+/* So long after a time; never where that is beyond what a number holds, since "never" is how people
+ * use the largest value of a setting. delay_ms is not negative. */
+static inline int64_t clock_later_ms(int64_t time_ms, int64_t delay_ms)
+{
+    return time_ms > 0 && delay_ms > INT64_MAX - time_ms ? INT64_MAX : time_ms + delay_ms;
+}
+
 /* A clock that a test moves by hand. */
 struct clock_manual {
-    struct clock clock; /* first: pass &manual.clock */
+    struct clock clock;     /* first: pass &manual.clock */
     _Atomic int64_t now_us; /* threads of the tested part may read it meanwhile */
     int64_t wall_offset_ms;
 };

@@ -98,7 +98,7 @@ static void arm(struct peer *peer)
 
 static void set_timer(struct peer *peer, struct timer *timer, int64_t delay_ms)
 {
-    timer_set(&peer->timers, timer, now_ms(peer) + delay_ms);
+    timer_set(&peer->timers, timer, clock_later_ms(now_ms(peer), delay_ms));
     arm(peer);
 }
 

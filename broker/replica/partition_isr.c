@@ -60,7 +60,7 @@ static bool lags(const struct partition *partition, const struct remote_replica 
 int64_t partition_waits_until(const struct partition *partition,
                               const struct remote_replica *remote)
 {
-    return remote_caught_up_ms(remote) + lag_max_ms(partition) + 1;
+    return clock_later_ms(remote_caught_up_ms(remote) + 1, lag_max_ms(partition));
 }
 
 bool partition_waits_for(const struct partition *partition, const struct remote_replica *remote,

@@ -32,7 +32,7 @@ static void arm(struct network_thread *thread)
 
 void thread_timer_set(struct network_thread *thread, struct timer *timer, int64_t delay_ms)
 {
-    timer_set(&thread->timers, timer, thread_now_ms(thread) + delay_ms);
+    timer_set(&thread->timers, timer, clock_later_ms(thread_now_ms(thread), delay_ms));
     arm(thread);
 }
 
@@ -79,7 +79,7 @@ static void on_idle(struct timer *timer)
     int64_t idle_ms = thread->network->options.idle_max_ms, now_ms = thread_now_ms(thread);
     while (!list_is_empty(&thread->connections)) {
         struct connection *oldest = list_entry(thread->connections.next, struct connection, lru);
-        int64_t left_ms = oldest->last_active_ms + idle_ms - now_ms;
+        int64_t left_ms = idle_ms - (now_ms - oldest->last_active_ms);
         if (left_ms > 0) {
             thread_timer_set(thread, timer, left_ms);
             return;
@@ -254,12 +254,12 @@ static void drop_mail(struct network_thread *thread)
 void thread_done(struct network_thread *thread)
 {
     drop_mail(thread);
+    timers_done(&thread->timers); /* while the requests are there whose timers they are */
     request_free_all(thread);
     event_del(&thread->mailbox_event);
     event_del(&thread->timer_event);
     event_del(&thread->resume_event);
     event_base_free(thread->base);
     mailbox_free(thread->mailbox);
-    timers_done(&thread->timers);
     free(thread->scratch);
 }

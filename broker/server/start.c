@@ -380,8 +380,8 @@ static void on_checkpoint(struct timer *timer)
     struct server *server = CONTAINER_OF(timer, struct server, checkpoint_timer);
     log_manager_run(server->broker.log_manager, checkpoint, server);
     timer_set(control_thread_timers(server->control), timer,
-              clock_mono_ms(server->clock) +
-                  server->config->replica_high_watermark_checkpoint_interval_ms);
+              clock_later_ms(clock_mono_ms(server->clock),
+                             server->config->replica_high_watermark_checkpoint_interval_ms));
 }
 
 static void config_changed(void *context, const struct config *old_config,
@@ -436,8 +436,8 @@ static enum err start_parts(struct server *server, bool is_standalone)
     config_live_watch(server->live, config_changed, server);
     broker_zk_start(server);
     timer_set(control_thread_timers(server->control), &server->checkpoint_timer,
-              clock_mono_ms(server->clock) +
-                  server->config->replica_high_watermark_checkpoint_interval_ms);
+              clock_later_ms(clock_mono_ms(server->clock),
+                             server->config->replica_high_watermark_checkpoint_interval_ms));
     isr_sender_start(server->isr_sender);
     control_thread_start(server->control);
     server->disk_stall = disk_stall_start(server);

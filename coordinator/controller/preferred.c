@@ -80,9 +80,10 @@ static enum err event_rebalance(struct controller *controller, void *context, bo
 static void rebalance_due(struct timer *timer)
 {
     struct controller *controller = CONTAINER_OF(timer, struct controller, rebalance_timer);
+    int64_t seconds = controller->settings.leader_imbalance_check_interval_seconds;
+    int64_t interval_ms = seconds > INT64_MAX / 1000 ? INT64_MAX : seconds * 1000;
     timer_set(&controller->timers, timer,
-              clock_mono_ms(controller->clock) +
-                  controller->settings.leader_imbalance_check_interval_seconds * 1000);
+              clock_later_ms(clock_mono_ms(controller->clock), interval_ms));
     controller_enqueue(controller, "rebalance", event_rebalance, NULL);
 }
 

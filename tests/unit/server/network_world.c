@@ -73,8 +73,15 @@ static void handle_silent(struct request *request)
     request_answer(request, NULL);
 }
 
+static void time_is_up(struct request *request)
+{
+    request_answer(request, request->message);
+}
+
+/* As a fetch that waits for records: held by others, and with a time at which it is answered. */
 static void handle_never(struct request *request)
 {
+    request_timer_set(request, INT64_MAX, time_is_up);
     world.held = request;
     atomic_fetch_add(&world.held_count, 1);
 }
