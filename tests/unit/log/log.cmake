@@ -1,5 +1,6 @@
 # Every test of the log shares the fixture, and the disk that forgets.
-add_library(log_fixture STATIC ${CMAKE_SOURCE_DIR}/tests/unit/log/log_fixture.c ${CMAKE_SOURCE_DIR}/tests/fake/forgetful_disk.c)
+add_library(log_fixture STATIC ${CMAKE_SOURCE_DIR}/tests/unit/log/log_fixture.c ${CMAKE_SOURCE_DIR}/tests/unit/log/dark_disk.c
+            ${CMAKE_SOURCE_DIR}/tests/fake/forgetful_disk.c)
 target_include_directories(log_fixture PUBLIC ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/tests/unit/log)
 target_link_libraries(log_fixture PUBLIC log PkgConfig::CMOCKA)
 file(GLOB log_tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/log/test_*.c)

@@ -4,103 +4,19 @@
  * flushed, at its offset, in its epoch, and nothing torn.
  *
  * POWER_CUT_SEED=N runs that seed alone and tells its steps, POWER_CUT_RUNS=N as many. */
-#include "log_fixture.h"
+#include "dark_disk.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "broker/base/trace.h"
-#include "tests/fake/forgetful_disk.h"
 
 #define RUNS        300
 #define STEPS_MAX   60
 #define BATCHES_MAX 2000
 #define PENDING_MAX 100
-
-/* --- the disk, which goes dark with the n-th call --- */
-
-static _Atomic int calls_left; /* negative: the light stays on */
-
-static bool is_dark(void)
-{
-    if (calls_left > 0 && --calls_left > 0)
-        return false;
-    if (calls_left < 0)
-        return false;
-    errno = EIO;
-    return true;
-}
-
-static int dark_open(int dir_fd, const char *path, int flags, mode_t mode)
-{
-    if ((flags & (O_CREAT | O_TRUNC)) && is_dark())
-        return -1;
-    return forgetful_open(dir_fd, path, flags, mode);
-}
-
-static ssize_t dark_pwrite(int fd, const void *data, size_t size, off_t position)
-{
-    return is_dark() ? -1 : forgetful_pwrite(fd, data, size, position);
-}
-
-static int dark_ftruncate(int fd, off_t size)
-{
-    return is_dark() ? -1 : forgetful_ftruncate(fd, size);
-}
-
-static int dark_fsync(int fd)
-{
-    return is_dark() ? -1 : forgetful_fsync(fd);
-}
-
-static int dark_syncfs(int fd)
-{
-    return is_dark() ? -1 : forgetful_syncfs(fd);
-}
-
-static int dark_rename(const char *from, const char *to)
-{
-    return is_dark() ? -1 : forgetful_rename(AT_FDCWD, from, AT_FDCWD, to);
-}
-
-static int dark_unlink(const char *path)
-{
-    return is_dark() ? -1 : forgetful_unlink(AT_FDCWD, path, 0);
-}
-
-static int dark_mkdir(const char *path, mode_t mode)
-{
-    return is_dark() ? -1 : forgetful_mkdir(AT_FDCWD, path, mode);
-}
-
-static int dark_rmdir(const char *path)
-{
-    return is_dark() ? -1 : forgetful_unlink(AT_FDCWD, path, AT_REMOVEDIR);
-}
-
-static struct file_ops dark;
-
-static void plug_in(struct fixture *f)
-{
-    dark = file_ops_system;
-    dark.open = dark_open;
-    dark.close = forgetful_close;
-    dark.pwrite = dark_pwrite;
-    dark.ftruncate = dark_ftruncate;
-    dark.fsync = dark.fdatasync = dark_fsync;
-    dark.syncfs = dark_syncfs;
-    dark.rename = dark_rename;
-    dark.unlink = dark_unlink;
-    dark.mkdir = dark_mkdir;
-    dark.rmdir = dark_rmdir;
-    calls_left = -1;
-    forgetful_begin(f->dir);
-    file_ops = &dark;
-}
 
 /* --- chance --- */
 
@@ -426,7 +342,7 @@ static void adopt(struct history *h)
 
 static void open_again(struct history *h)
 {
-    plug_in(h->f);
+    dark_disk_begin(h->f);
     assert_err(fixture_try_start(h->f), ERR_OK);
     log_manager_stop_timer(h->f->manager); /* all happens by the seed */
     h->f->manager->host.run = run_later;
@@ -446,14 +362,14 @@ static void cut_power(struct history *h, uint64_t seed)
     if (h->start_ever < log_start_offset(h->log))
         h->start_ever = log_start_offset(h->log);
     h->pending_count = 0;
-    calls_left = 0; /* nothing more reaches the disk, not even from those that leave */
+    dark_disk_calls_left = 0; /* nothing more reaches the disk, not even from those that leave */
     fixture_kill(h->f);
     forgetful_cut(chance(3) == 0 ? CUT_ALL : CUT_SOME, seed);
 }
 
 static void live_until_dark(struct history *h)
 {
-    calls_left = chance(4) == 0 ? -1 : 1 + chance(300);
+    dark_disk_calls_left = chance(4) == 0 ? -1 : 1 + chance(300);
     for (int i = chance(STEPS_MAX); i > 0; i--)
         if (!random_step(h))
             return; /* it is dark: what this step wanted is not known to have happened */
@@ -465,7 +381,7 @@ static void live_until_dark(struct history *h)
     if (chance(2) == 0)
         h->f->manager->sync_one_by_one_max = 0;
     log_manager_stop(h->f->manager, 1);
-    if (calls_left != 0)
+    if (dark_disk_calls_left != 0)
         h->flushed_end = end;
 }
 
@@ -498,8 +414,7 @@ static void run_seed(uint64_t seed)
         assert_true(step_lead(&h));
     }
     fixture_stop(h.f);
-    forgetful_end();
-    file_ops = &file_ops_system;
+    dark_disk_end();
     fixture_teardown((void **)&h.f);
 }
 
@@ -535,7 +450,7 @@ static void expect_deletion_lasts(bool is_settled, bool is_made_anew)
         assert_err(log_manager_settle_deletions(h.f->manager), ERR_OK);
     if (is_made_anew)
         be_told_topic_id(&h);
-    calls_left = 0;
+    dark_disk_calls_left = 0;
     fixture_kill(h.f);
     forgetful_cut(CUT_ALL, 1);
     open_again(&h);
@@ -543,8 +458,7 @@ static void expect_deletion_lasts(bool is_settled, bool is_made_anew)
     be_told_topic_id(&h);
     assert_int_equal(log_end_offset(h.log), 0);
     fixture_stop(h.f);
-    forgetful_end();
-    file_ops = &file_ops_system;
+    dark_disk_end();
     fixture_teardown((void **)&h.f);
 }
 
@@ -579,7 +493,7 @@ static void test_checkpoints_of_a_deleted_log_are_not_believed_of_its_successor(
     assert_err(log_manager_delete(h.f->manager, "orders", 0), ERR_OK);
     h.topic_id.bytes[0] = 9;
     be_told_topic_id(&h);
-    calls_left = 0;
+    dark_disk_calls_left = 0;
     fixture_kill(h.f);
     forgetful_cut(CUT_ALL, 1);
     struct log_dir dir = {.path = h.f->dir};
@@ -587,8 +501,7 @@ static void test_checkpoints_of_a_deleted_log_are_not_believed_of_its_successor(
     assert_err(log_dir_read_checkpoints(&dir, &checkpointed), ERR_OK);
     assert_null(map_get(&checkpointed, SLICE_LITERAL("orders-0")));
     log_dir_free_checkpoints(&checkpointed);
-    forgetful_end();
-    file_ops = &file_ops_system;
+    dark_disk_end();
     fixture_teardown((void **)&h.f);
 }
 
