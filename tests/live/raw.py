@@ -1,6 +1,6 @@
 """Kafka requests by hand, for tests that must see every answer: a client library retries, caches, batches and hides errors.
 
-Produce version 7, Fetch version 4 and Metadata version 1, over one connection whose requests may be sent ahead of their answers.
+Produce version 7, Fetch version 4, Metadata version 1 and InitProducerId version 0, over one connection whose requests may be sent ahead of their answers.
 """
 import contextlib
 import socket
@@ -54,6 +54,12 @@ class Batches:
         end = b"%020d\0" % number
         tail = self.head + end
         return struct.pack(">qiibI", 0, len(tail) + 9, -1, 2, crc32c(end, self.state) ^ 0xFFFFFFFF) + tail
+
+
+def of_producer(batch, producer_id, epoch, sequence):
+    """The same batch as an idempotent producer sends it."""
+    rest = batch[21:43] + struct.pack(">qhi", producer_id, epoch, sequence) + batch[57:]
+    return batch[:17] + struct.pack(">I", crc32c(rest) ^ 0xFFFFFFFF) + rest
 
 
 def numbers(records):
@@ -122,6 +128,13 @@ class Client:
     def produce(self, topic, partition, records, acks=-1):
         """(error, base offset)"""
         return produced(self.ask(0, 7, produce_request(topic, partition, records, acks)))
+
+    def producer_id(self):
+        """(id, epoch) of a new idempotent producer."""
+        error, producer_id, epoch = struct.unpack_from(">hqh", self.ask(22, 0, struct.pack(">hi", -1, 60000)), 4)
+        if error:
+            raise Refused(error)
+        return producer_id, epoch
 
     def fetch(self, topic, partition, offset, **limits):
         """(error, high watermark, records)"""
