@@ -9,6 +9,8 @@
  * bytes come meanwhile is it taken out. A client that waits for its answers costs no epoll_ctl at
  * all. */
 #include <errno.h>
+#include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -452,13 +454,33 @@ void connection_continue(struct connection *conn)
     leave(conn);
 }
 
+/* Nobody reads from it, so nobody sees its end; and what it holds is missing to the others. What
+ * lies in the socket may still make the request whole: a client may close its side behind it. */
+static bool has_gone(struct connection *conn)
+{
+    int64_t now_ms = thread_now_ms(conn->thread);
+    if (now_ms < conn->look_if_gone_ms)
+        return false;
+    conn->look_if_gone_ms = now_ms + LOOK_IF_GONE_MS;
+    struct pollfd poll_fd = {.fd = conn->fd, .events = POLLRDHUP};
+    int waiting = 0;
+    if (poll(&poll_fd, 1, 0) <= 0)
+        return false;
+    return (poll_fd.revents & (POLLERR | POLLHUP)) || ioctl(conn->fd, FIONREAD, &waiting) ||
+           conn->input_size + (size_t)waiting < input_needed(conn);
+}
+
 void connection_retry_memory(struct connection *conn)
 {
     size_t more = conn->input ? conn->input_capacity * 2 : SCRATCH_BYTES;
-    if (!input_has_room(conn, more) && (conn->input || peek_whole_frames(conn) == 0))
+    if (!input_has_room(conn, more) && (conn->input || peek_whole_frames(conn) == 0)) {
+        if (conn->input && has_gone(conn))
+            connection_close(conn);
         return;
+    }
     list_remove(&conn->paused);
-    conn->thread->memory_progress_ms = thread_now_ms(conn->thread);
+    if (conn->input) /* small ones that pass by free nothing */
+        conn->thread->memory_progress_ms = thread_now_ms(conn->thread);
     if (conn->state == READING)
         start_reading(conn);
 }

@@ -38,7 +38,8 @@
     (256 << 10)               /* what one connection may read before others have their turn */
 #define SPARE_REQUESTS_MAX 64 /* kept for use again, per thread */
 #define ACCEPT_TURN_MAX    64
-#define MEMORY_RETRY_MS    10 /* paused connections look again for room */
+#define MEMORY_RETRY_MS    10  /* paused connections look again for room */
+#define LOOK_IF_GONE_MS    500 /* and whether their clients are there still */
 #define MEMORY_STALL_MS                                                                            \
     10000 /* nobody got room for so long: the oldest half request is given up                      \
            */
@@ -81,6 +82,7 @@ struct connection {
     uint8_t *input;                  /* what arrived beyond whole frames; NULL: nothing */
     size_t input_size, input_capacity;
     int64_t last_active_ms;
+    int64_t look_if_gone_ms; /* while it is paused with half a request: not before */
     struct in6_addr address;
     uint32_t listener;
     int fd;
