@@ -12,7 +12,7 @@ set(sim_sources
     ${sim_dir}/sim.c ${sim_dir}/cluster.c ${sim_dir}/faults.c ${sim_dir}/clients.c
     ${sim_dir}/promises.c ${sim_dir}/operator.c ${sim_dir}/calls.c ${sim_dir}/chance.c
     ${sim_dir}/node.c ${sim_dir}/node_disk.c ${sim_dir}/node_threads.c
-    ${CMAKE_SOURCE_DIR}/tests/fake/forgetful_disk.c
+    ${forgetful_disk_sources}
     ${CMAKE_SOURCE_DIR}/broker/server/isr_sender.c
     ${CMAKE_SOURCE_DIR}/broker/server/note_keeper.c
     ${CMAKE_SOURCE_DIR}/broker/server/controller_ask.c

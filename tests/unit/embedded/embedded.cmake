@@ -6,7 +6,7 @@ add_executable(embedded_server ${CMAKE_SOURCE_DIR}/tests/live/embedded/embedded_
 target_link_libraries(embedded_server PRIVATE embedded)
 
 # The store on the disk that forgets: its file calls are the test's.
-target_sources(unit_embedded_test_store_power_cut PRIVATE ${CMAKE_SOURCE_DIR}/tests/fake/forgetful_disk.c)
+target_sources(unit_embedded_test_store_power_cut PRIVATE ${forgetful_disk_sources})
 foreach(call open openat close write ftruncate fsync fdatasync mkdir renameat unlinkat)
   target_link_options(unit_embedded_test_store_power_cut PRIVATE -Wl,--wrap=${call})
 endforeach()

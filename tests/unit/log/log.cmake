@@ -1,6 +1,8 @@
 # Every test of the log shares the fixture, and the disk that forgets.
+set(forgetful_disk_sources ${CMAKE_SOURCE_DIR}/tests/fake/forgetful_disk.c ${CMAKE_SOURCE_DIR}/tests/fake/forgetful_calls.c
+                           ${CMAKE_SOURCE_DIR}/tests/fake/forgetful_cut.c)
 add_library(log_fixture STATIC ${CMAKE_SOURCE_DIR}/tests/unit/log/log_fixture.c ${CMAKE_SOURCE_DIR}/tests/unit/log/dark_disk.c
-            ${CMAKE_SOURCE_DIR}/tests/fake/forgetful_disk.c)
+            ${forgetful_disk_sources})
 target_include_directories(log_fixture PUBLIC ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/tests/unit/log)
 target_link_libraries(log_fixture PUBLIC log PkgConfig::CMOCKA)
 file(GLOB log_tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/log/test_*.c)
@@ -10,7 +12,7 @@ foreach(file ${log_tests})
 endforeach()
 
 # The same disk for a real broker, by LD_PRELOAD. Without sanitizers: those want to be loaded first.
-add_library(forgetful_disk SHARED ${CMAKE_SOURCE_DIR}/tests/fake/forgetful_disk.c ${CMAKE_SOURCE_DIR}/tests/fake/forgetful_preload.c)
+add_library(forgetful_disk SHARED ${forgetful_disk_sources} ${CMAKE_SOURCE_DIR}/tests/fake/forgetful_preload.c)
 target_include_directories(forgetful_disk PRIVATE ${CMAKE_SOURCE_DIR})
 target_link_libraries(forgetful_disk PRIVATE Threads::Threads)
 target_compile_options(forgetful_disk PRIVATE -fno-sanitize=all -fPIC)
