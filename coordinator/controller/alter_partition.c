@@ -73,6 +73,8 @@ static enum err judge(struct alteration *all, const struct change *change,
         return ERR_EXISTS;
     if (asked->partition_epoch < now->zk_version)
         return ERR_INVALID_UPDATE_VERSION;
+    if (wanted->leader != now->leader || !ids_contains(&wanted->isr, wanted->leader))
+        return ERR_INVALID_REQUEST; /* as KRaft: another would lead in the leader's own epoch */
     if (wanted->recovery_state && wanted->isr.count > 1)
         return ERR_INVALID_REQUEST;
     if (!now->recovery_state && wanted->recovery_state)

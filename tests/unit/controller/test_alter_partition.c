@@ -136,6 +136,23 @@ static void test_a_broker_that_is_not_registered_is_refused(void **state)
     finish(world);
 }
 
+/* It would lead in the same epoch as the leader; KRaft refuses it so, the JVM's ZooKeeper
+ * controller does not look. */
+static void test_only_the_leader_changes_the_isr_and_stays_in_it(void **state)
+{
+    (void)state;
+    struct world *world = cluster(4, "{\"0\":[1,2,3]}");
+    struct world_isr_wish wish = world_isr_wish(world, "orders", 0, IDS(1, 2));
+    struct world_isr_wish others = wish;
+    others.broker_id = 2;
+    others.broker_epoch = world->brokers[2].broker_epoch;
+    expect_error(world, &others, ERR_INVALID_REQUEST);
+    struct world_isr_wish without_itself = world_isr_wish(world, "orders", 0, IDS(2, 3));
+    expect_error(world, &without_itself, ERR_INVALID_REQUEST);
+    assert_int_equal(ask(world, &wish).error, 0);
+    finish(world);
+}
+
 static void test_one_that_is_not_controller_says_so(void **state)
 {
     (void)state;
@@ -223,6 +240,7 @@ int main(void)
         cmocka_unit_test(test_the_same_members_in_another_order_are_another_wish),
         cmocka_unit_test(test_all_versions_are_understood),
         cmocka_unit_test(test_a_broker_that_is_not_registered_is_refused),
+        cmocka_unit_test(test_only_the_leader_changes_the_isr_and_stays_in_it),
         cmocka_unit_test(test_one_that_is_not_controller_says_so),
         cmocka_unit_test(test_a_state_written_by_another_is_read_anew),
         cmocka_unit_test(test_a_lost_connection_to_zookeeper_does_not_lose_the_change),
