@@ -22,6 +22,7 @@ struct faults {
     bool has_power_cuts;
     bool is_broken; /* a broker went away, and all was not whole since */
     bool is_cut;    /* by a power cut */
+    bool has_ends;  /* since the cut sessions end; else controllers change */
     int16_t answers[ANSWERS];
     struct world_answer asked[ANSWERS];
     int32_t answer_count;
@@ -122,14 +123,23 @@ static bool becomes_calm(struct faults *faults)
 }
 
 /* The promise is about one fault at a time: as long as a broker was away, or only believed to be,
- * since all was whole, no power is cut; and after a cut nobody goes away until all is whole again.
- * Others may be stopped for a while, out of the ISR, cut off from ZooKeeper; controllers change. */
+ * since all was whole, no power is cut; and after a cut no process ends until all is whole again.
+ * Others may be stopped for a while, out of the ISR, cut off from ZooKeeper; and either controllers
+ * change, or the sessions of others end (not both: a controller that has not seen how somebody came
+ * back leaves it its role where the others of its ISR are away, see standing_is_doubtful()). Half
+ * of those that lose power come back with an empty disk. */
 static void cut_power(struct faults *faults, int32_t id)
 {
     if (!faults->has_power_cuts || (faults->is_broken && !becomes_calm(faults)))
         return;
+    struct world_broker *controller = world_controller(faults->cluster->world);
     faults->is_broken = faults->is_cut = true;
-    cluster_cut_power(faults->cluster, id);
+    faults->has_ends =
+        controller && controller->id != id && world_random(faults->cluster->world, 2);
+    if (world_random(faults->cluster->world, 2))
+        cluster_cut_power(faults->cluster, id);
+    else
+        cluster_replace_disk(faults->cluster, id);
 }
 
 /* A broker goes away by another fault. */
@@ -140,6 +150,21 @@ static bool may_break(struct faults *faults)
         return false;
     faults->is_broken = true;
     return true;
+}
+
+static void end_session(struct faults *faults, int32_t id)
+{
+    struct world_broker *controller = world_controller(faults->cluster->world);
+    bool may_end = faults->is_cut && faults->has_ends && controller && controller->id != id;
+    if (may_end || may_break(faults))
+        world_expire(faults->cluster->world, id);
+}
+
+/* An operator forces an election: the old controller may be in the middle of an event. */
+static void move_controller(struct faults *faults)
+{
+    if (!faults->is_cut || !faults->has_ends)
+        zk_memory_delete(faults->cluster->world->zk, "/controller");
 }
 
 /* ---- Chance ---- */
@@ -160,8 +185,7 @@ static void strike_broker(struct faults *faults, int32_t id)
             world_start(world, id);
         break;
     case 4:
-        if (may_break(faults))
-            world_expire(world, id);
+        end_session(faults, id);
         break;
     case 5:
         world_disconnect(world, id, (int32_t)world_random(world, (uint32_t)world->broker_count));
@@ -207,9 +231,8 @@ static void strike_topics(struct faults *faults)
     case 5:
         world_elect(world, 0, topic, -1, 10000, 2, asked_slot(faults));
         break;
-    case 6: /* an operator forces an election: the old controller may be in the middle of an event
-             */
-        zk_memory_delete(world->zk, "/controller");
+    case 6:
+        move_controller(faults);
         break;
     }
 }
