@@ -82,11 +82,6 @@ static size_t size_of(uint64_t value)
     return (bits + 6) / 7;
 }
 
-size_t uvarint_size(uint32_t value)
-{
-    return size_of(value);
-}
-
 size_t varint_size(int32_t value)
 {
     return size_of(zigzag32(value));

@@ -20,6 +20,5 @@ size_t uvarint_put(uint8_t *data, uint32_t value);
 size_t varint_put(uint8_t *data, int32_t value);
 size_t varlong_put(uint8_t *data, int64_t value);
 
-size_t uvarint_size(uint32_t value);
 size_t varint_size(int32_t value);
 size_t varlong_size(int64_t value);

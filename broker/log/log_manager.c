@@ -230,11 +230,6 @@ int32_t log_manager_stored_broker_id(const struct log_manager *manager)
     return manager->broker_id;
 }
 
-const char *log_manager_stored_cluster_id(const struct log_manager *manager)
-{
-    return manager->cluster_id;
-}
-
 enum err log_manager_claim(struct log_manager *manager, int32_t broker_id, const char *cluster_id)
 {
     if (manager->broker_id >= 0 && manager->broker_id != broker_id)

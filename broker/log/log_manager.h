@@ -38,8 +38,7 @@ MUST_USE enum err log_manager_open(const struct log_manager_options *options,
                                    struct log_manager **ret);
 void log_manager_free(struct log_manager *manager); /* releases the directories */
 
-int32_t log_manager_stored_broker_id(const struct log_manager *manager);      /* -1 if none */
-const char *log_manager_stored_cluster_id(const struct log_manager *manager); /* NULL if none */
+int32_t log_manager_stored_broker_id(const struct log_manager *manager); /* -1 if none */
 /* The broker epoch in which the logs were last stopped, if that was done cleanly in every
  * directory, and in the same epoch; -1 else. After log_manager_start(). */
 int64_t log_manager_stopped_in_epoch(const struct log_manager *manager);

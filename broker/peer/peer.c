@@ -563,9 +563,3 @@ size_t peer_pending_count(const struct peer *peer)
 {
     return peer->calls_count;
 }
-
-void peer_disconnect(struct peer *peer)
-{
-    if (peer->state == CONNECTING || peer->state == CONNECTED)
-        fail(peer, ERR_NETWORK_EXCEPTION, "closed by us");
-}

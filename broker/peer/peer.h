@@ -73,5 +73,3 @@ void peer_set_address(struct peer *peer, const char *host, uint16_t port);
 
 bool peer_is_connected(const struct peer *peer);
 size_t peer_pending_count(const struct peer *peer);
-/* Close now; pending ones fail with NETWORK_EXCEPTION. */
-void peer_disconnect(struct peer *peer);

@@ -24,7 +24,3 @@ void server_stop(struct server *server);
 /* A fault that ends the broker (every log directory failed, refused registration): the pipe end
  * becomes readable. -1 until started. */
 int server_fault_fd(const struct server *server);
-const char *server_fault(const struct server *server);
-
-/* The port a listener got (for port 0), by its place in the configuration. */
-uint16_t server_port(const struct server *server, int listener);

@@ -42,16 +42,6 @@ int server_fault_fd(const struct server *server)
     return server->fault_pipe[0];
 }
 
-const char *server_fault(const struct server *server)
-{
-    return server->has_fault ? server->fault : NULL;
-}
-
-uint16_t server_port(const struct server *server, int listener)
-{
-    return network_port(server->network, (size_t)listener);
-}
-
 /* --- logs --- */
 
 static void topic_config(void *context, const char *topic, struct log_config *ret)

@@ -398,11 +398,3 @@ int64_t zk_session_id(struct zk_session *session)
     pthread_mutex_unlock(&session->mutex);
     return id;
 }
-
-int32_t zk_session_timeout_ms(struct zk_session *session)
-{
-    pthread_mutex_lock(&session->mutex);
-    int32_t timeout_ms = session->session_id ? session->agreed_timeout_ms : 0;
-    pthread_mutex_unlock(&session->mutex);
-    return timeout_ms;
-}

@@ -52,9 +52,8 @@ void zk_session_view_free(struct zk *view);
  * leaves the list empty. Thread: the owner. */
 void zk_session_run(struct list_node *messages);
 
-/* The id and the agreed timeout of the session that lives now; 0 if none does. Threads: any. */
+/* The id of the session that lives now; 0 if none does. Threads: any. */
 int64_t zk_session_id(struct zk_session *session);
-int32_t zk_session_timeout_ms(struct zk_session *session);
 
 /* ---- For start-up, where a thread may wait, and for tests ---- */
 
