@@ -24,8 +24,10 @@ static json_t *read_file(const char *path)
     if (!file)
         cli_fail("%s: line %d: %s", path, error.line, error.text);
     json_t *version = json_object_get(file, "version");
-    if (version && (!json_is_integer(version) || json_integer_value(version) != 1))
-        cli_fail("%s: Not supported version field value", path);
+    if (version && (!json_is_integer(version) || json_integer_value(version) != 1)) {
+        char *text = json_dumps(version, JSON_COMPACT | JSON_ENCODE_ANY);
+        cli_fail("%s: Not supported version field value %s", path, text ? text : "");
+    }
     if (!json_is_array(json_object_get(file, "partitions")))
         cli_fail("%s: Missing partitions field", path);
     return file;

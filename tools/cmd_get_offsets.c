@@ -201,12 +201,13 @@ static void check_partitions(const struct texts *partitions)
 
 int cmd_get_offsets(int argc, char **argv)
 {
-    const char *bootstrap = NULL, *topic = NULL, *partitions = NULL, *time = "latest";
+    const char *bootstrap = NULL, *broker_list = NULL, *topic = NULL, *partitions = NULL,
+               *time = "latest";
     const char *command_config = NULL, *topic_partitions = NULL;
     bool exclude_internal = false, json = false;
     const struct option_row rows[] = {
         {"--bootstrap-server", OPTION_TEXT, &bootstrap, "HOST:PORT,...", "brokers to begin with"},
-        {"--broker-list", OPTION_TEXT, &bootstrap, "HOST:PORT,...", "the same, by its old name"},
+        {"--broker-list", OPTION_TEXT, &broker_list, "HOST:PORT,...", "the same, by its old name"},
         {"--topic", OPTION_TEXT, &topic, "REGEX", "topics; all without it"},
         {"--partitions", OPTION_TEXT, &partitions, "ID,...", "partitions; all without it"},
         {"--topic-partitions", OPTION_TEXT, &topic_partitions, "PATTERN,...",
@@ -220,6 +221,8 @@ int cmd_get_offsets(int argc, char **argv)
         {"--json", OPTION_FLAG, &json, NULL, "print JSON"},
     };
     cli_parse("get-offsets", rows, ARRAY_SIZE(rows), argc, argv, NULL);
+    if (!bootstrap)
+        bootstrap = broker_list;
     if (!bootstrap)
         cli_fail("Missing required argument \"[bootstrap-server]\"");
     if (topic_partitions && (topic || partitions))

@@ -67,7 +67,11 @@ static bool is_live(const struct metadata_response *metadata, int32_t broker_id)
 static int32_t pick_brokers(struct client *client, const char *list, int32_t **ret_ids)
 {
     const struct metadata_response *metadata = client_metadata(client);
-    struct texts named = texts_split(list ? list : "");
+    struct texts given = texts_split(list ? list : ""), named = {0};
+    for (int32_t i = 0; i < given.count; i++) { /* twice is once */
+        if (!texts_has(&named, given.items[i]))
+            texts_add(&named, given.items[i]);
+    }
     int32_t count = named.count ? named.count : metadata->brokers_count;
     struct buf absent = {0};
     *ret_ids = arena_new_array(client_arena(client), int32_t, count + 1);

@@ -16,7 +16,8 @@
 #define FULL_WAIT_MS 100
 
 struct produce_options {
-    const char *bootstrap, *topic, *config, *codec, *acks, *line_reader, *reader_config;
+    const char *bootstrap, *broker_list, *topic, *config, *codec, *acks, *line_reader,
+        *reader_config;
     const char *batch_size, *memory, *partition_memory, *linger, *retries, *metadata_age;
     const char *request_timeout, *backoff, *socket_buffer;
     int64_t max_block_ms;
@@ -165,7 +166,8 @@ int cmd_produce(int argc, char **argv)
     struct produce_options o = {.max_block_ms = 60000, .format = LINE_FORMAT_DEFAULT};
     const struct option_row rows[] = {
         {"--bootstrap-server", OPTION_TEXT, &o.bootstrap, "HOST:PORT,...", "brokers to begin with"},
-        {"--broker-list", OPTION_TEXT, &o.bootstrap, "HOST:PORT,...", "the same, by its old name"},
+        {"--broker-list", OPTION_TEXT, &o.broker_list, "HOST:PORT,...",
+         "the same, by its old name"},
         {"--topic", OPTION_TEXT, &o.topic, "TOPIC", "where the records go"},
         {"--property", OPTION_MANY, &o.properties, "NAME=VALUE",
          "parse.key, parse.headers, key.separator, headers.delimiter, headers.separator, "
@@ -192,6 +194,8 @@ int cmd_produce(int argc, char **argv)
         {"--json", OPTION_FLAG, &o.json, NULL, "print how many were sent, as JSON, at the end"},
     };
     cli_parse("produce", rows, ARRAY_SIZE(rows), argc, argv, NULL);
+    if (!o.bootstrap)
+        o.bootstrap = o.broker_list;
     if (!o.bootstrap)
         cli_fail("Missing required argument \"[bootstrap-server]\"");
     if (!o.topic)
