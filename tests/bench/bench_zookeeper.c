@@ -222,6 +222,10 @@ int main(int argc, char **argv)
     long third = bench_number(argv[4]);
     zoo_set_debug_level(ZOO_LOG_LEVEL_ERROR);
     zhandle_t *zh = zookeeper_init(argv[1], on_session, SESSION_MS, NULL, NULL, 0);
+    if (!zh)
+        bench_fail("zookeeper_init: %m");
+    /* As the broker has it: else the library asks the resolver again at each turn of its loop. */
+    zoo_set_servers_resolution_delay(zh, -1);
     pthread_mutex_lock(&lock);
     while (!is_connected)
         pthread_cond_wait(&changed, &lock);

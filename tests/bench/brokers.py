@@ -85,7 +85,7 @@ class Place:
         return text.decode()
 
     def close(self):
-        for broker in list(_running):
+        for broker in [broker for broker in _running if broker.place is self]:
             broker.kill()
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.zookeeper_pid, signal.SIGTERM)
@@ -93,7 +93,8 @@ class Place:
 
 
 class Home:
-    """What outlives a broker's process: its folder, port, chroot and settings. start() makes it run."""
+    """What outlives a broker's process: its folder, port, chroot and settings. start() makes it run. A setting that is None is
+    left to the broker's default."""
 
     def __init__(self, place, side, name, broker_id=1, chroot=None, **settings):
         self.place, self.side, self.name = place, side, "%s-%s" % (place.unique(name), side)
@@ -105,6 +106,7 @@ class Home:
         self.log = self.folder / ("broker-%d.log" % broker_id)
         self.settings = dict(SETTINGS, **{"zookeeper.connect": "127.0.0.1:%d/%s" % (place.zookeeper_port, self.chroot)})
         self.settings.update((key.replace("_", "."), value) for key, value in settings.items())
+        self.settings = {key: value for key, value in self.settings.items() if value is not None}
 
     def start(self, files=FILES, **more):
         """Exec, and no waiting. more: settings for this time only."""

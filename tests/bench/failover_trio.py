@@ -4,7 +4,7 @@ import subprocess
 import time
 
 import ask
-from brokers import HERE, Failed, Home, harness
+from brokers import HERE, Failed, Home, harness, numbers
 
 IDS = (1, 2, 3)
 TOPIC_PARTITIONS = 100
@@ -91,6 +91,20 @@ class Trio:
         if watcher.stdout.readline().strip() != "watching":
             raise Failed("bench_failover: " + watcher.stderr.read())
         return watcher
+
+    def kill_controller(self):
+        """What a watching client saw of its end (bench_failover), and `expired`: seconds from the kill until its node had gone."""
+        self.restore()
+        controller = self.controller()
+        watcher = self.watch(controller)
+        killed_ns = time.monotonic_ns()
+        self.kill(controller)
+        out, sentence = watcher.communicate()
+        if watcher.returncode:
+            raise Failed("bench_failover: " + sentence)
+        got = numbers(out)
+        got["expired"] = (got.pop("gone_ns") - killed_ns) / 1e9
+        return got
 
     def same_operations(self):
         """Seconds of a bare program for what a new controller asks of ZooKeeper, on a copy of this cluster's znodes."""
