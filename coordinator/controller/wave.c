@@ -3,7 +3,9 @@
 
 #include "coordinator/controller/controller_internal.h"
 
-#define PARTS_MAX 2
+#define PARTS_MAX       2
+#define GROUP_MAX       64          /* sets that share a transaction and its check */
+#define GROUP_BYTES_MAX (128 << 10) /* of their data: a server takes requests of 1 MiB */
 
 struct wave_op {
     struct wave *wave;
@@ -191,6 +193,69 @@ static void submit(struct wave *wave, struct wave_op *op)
         zk_submit(wave->controller->zk, &op->ops[0], operation_done, op);
 }
 
+/* ---- Sets that travel together ----
+ *
+ * What one request costs a server and this process is mostly the same whatever it carries, and an
+ * election writes thousands of small states. So guarded sets that follow each other share one
+ * transaction and its check. Where the transaction is refused for one of them, each is sent by
+ * itself and gets its own answer. */
+
+struct group {
+    struct wave *wave;
+    size_t first;
+    int32_t count;
+};
+
+static bool may_share(const struct wave_op *op)
+{
+    return op->is_guarded && op->ops[1].kind == ZK_OP_SET && op->ops[1].data.size < GROUP_BYTES_MAX;
+}
+
+static bool is_refused_for_one(const struct zk_result *results, int32_t count)
+{
+    if (results[0].error && results[0].error != ERR_CANCELLED)
+        return false; /* the guard failed, or nothing was answered: that is of all */
+    for (int32_t i = 0; i < count; i++)
+        if (results[i].error)
+            return true;
+    return false;
+}
+
+static void group_done(void *context, const struct zk_result *results, int32_t count)
+{
+    struct group group = *(struct group *)context; /* it goes with the wave at its last answer */
+    struct wave_op *ops = &group.wave->ops[group.first];
+    bool is_refused = is_refused_for_one(results, count);
+    for (int32_t i = 0; i < group.count; i++) {
+        const struct zk_result own[] = {results[0], results[1 + i]};
+        if (is_refused)
+            submit(group.wave, &ops[i]);
+        else
+            operation_done(&ops[i], own, 2);
+    }
+}
+
+/* Sends the operation `first`, and those behind it that may go with it. Gives the next to send. */
+static size_t submit_with_next(struct wave *wave, size_t first)
+{
+    struct zk_op parts[GROUP_MAX + 1];
+    size_t bytes = 0, end = first;
+    while (end < wave->count && end - first < GROUP_MAX && may_share(&wave->ops[end]) &&
+           (bytes += wave->ops[end].ops[1].data.size) < GROUP_BYTES_MAX) {
+        parts[0] = wave->ops[end].ops[0];
+        parts[1 + end - first] = wave->ops[end].ops[1];
+        end++;
+    }
+    if (end - first < 2) {
+        submit(wave, &wave->ops[first]);
+        return first + 1;
+    }
+    struct group *group = arena_new_array(wave->arena, struct group, 1);
+    *group = (struct group){wave, first, (int32_t)(end - first)};
+    zk_multi(wave->controller->zk, parts, group->count + 1, group_done, group);
+    return end;
+}
+
 static void submit_again(struct wave *wave)
 {
     wave->outstanding = wave->lost;
@@ -242,8 +307,8 @@ enum err wave_run(struct wave *wave)
     if (from == wave->count)
         return ERR_OK;
     wave->outstanding = wave->count - from;
-    for (size_t i = from; i < wave->count; i++)
-        submit(wave, &wave->ops[i]);
+    for (size_t i = from; i < wave->count;)
+        i = submit_with_next(wave, i);
     for (;;) {
         while (wave->outstanding > 0 && !controller->closing)
             controller_wait(controller, wave);
