@@ -164,6 +164,56 @@ static void has_grown(struct world *world)
     assert_non_null(strstr(world_znode(world, TOPIC_PATH), TOPIC_ID));
 }
 
+/* ---- The last two of an ISR go, the first of them without its disk ---- */
+
+static void start_empty(struct world *world, int32_t id)
+{
+    world_start(world, id);
+    world->brokers[id].intact_since = INTACT_SINCE_REGISTRATION;
+    world_settle(world, SETTLE_MS);
+}
+
+static void leave_two_and_let_one_die(struct world *world)
+{
+    zk_memory_put(world->zk, TOPIC_SETTINGS,
+                  "{\"version\":1,\"config\":{\"min.insync.replicas\":\"2\"}}");
+    for (int32_t i = 1; i < 4; i++) { /* so that all tell when they lost something */
+        stop(world, i);
+        start_empty(world, i);
+        set_isr(world, IDS(1, 2, 3));
+    }
+    put_preferred_znode(world);
+    world_settle(world, SETTLE_MS);
+    first_leads(world);
+    world_crash(world, 1); /* its session lives on */
+    stop(world, 2);
+}
+
+static void lose_the_session_of_the_other(struct world *world)
+{
+    world_crash(world, 3);
+    world_expire(world, 3);
+}
+
+static void a_controller_comes(struct world *world)
+{
+    if (!world->brokers[0].up)
+        start(world, 0);
+}
+
+static void the_other_leads(struct world *world)
+{
+    int64_t whole_since = world->brokers[3].broker_epoch;
+    world_expire(world, 1);
+    world_settle(world, SETTLE_MS);
+    start_empty(world, 1);
+    assert_int_equal(world_leader(world, "orders", 0), -1);
+    world_start(world, 3);
+    world->brokers[3].intact_since = whole_since;
+    world_settle(world, SETTLE_MS);
+    assert_int_equal(world_leader(world, "orders", 0), 3);
+}
+
 /* ---- The sweep ---- */
 
 static const struct operation operations[] = {
@@ -174,6 +224,8 @@ static const struct operation operations[] = {
     {"deletion that goes on", delete_without_one, it_returns, NULL, is_deleted},
     {"failed directory", NULL, lose_directory, NULL, another_disk_leads},
     {"growth", NULL, grow, grow, has_grown},
+    {"thinning", leave_two_and_let_one_die, lose_the_session_of_the_other, a_controller_comes,
+     the_other_leads},
 };
 
 /* False when the operation was over before that step. */
