@@ -190,10 +190,9 @@ static bool tail_from(struct segment *seg, struct index *index, int64_t position
     while (slot < index->tail_count &&
            entry_position(index->tail + (size_t)slot * INDEX_ENTRY_SIZE) < position)
         slot++;
-    const uint8_t *entry = index->tail + (size_t)slot * INDEX_ENTRY_SIZE;
     ret->is_there = slot < index->tail_count;
     if (ret->is_there)
-        ret->relative_offset = entry_offset(index, entry);
+        ret->relative_offset = entry_offset(index, index->tail + (size_t)slot * INDEX_ENTRY_SIZE);
     return slot > 0 || index->disk_count == 0;
 }
 

@@ -12,7 +12,7 @@ struct jute_in {
 
 static inline struct jute_in jute_in_of(struct slice s)
 {
-    return (struct jute_in){s.data, s.data + s.size, false};
+    return (struct jute_in){s.data, s.size ? s.data + s.size : s.data, false};
 }
 static inline const uint8_t *jute_take(struct jute_in *in, size_t size)
 {
