@@ -126,21 +126,32 @@ static void check(struct partition *p)
     check_readable(log, start, end);
 }
 
+static struct world *shared;
+
+static void end_world(void)
+{
+    void *state = shared;
+    if (shared)
+        world_teardown(&state);
+    shared = NULL;
+}
+
 /* Making one takes longer than most inputs. */
 static struct world *a_world(int *ret_id)
 {
-    static struct world *w;
     static int used = WORLD_INPUTS;
     if (used == WORLD_INPUTS) {
-        void *state = w;
-        if (w)
-            world_teardown(&state);
+        void *state;
+        if (shared)
+            end_world();
+        else
+            atexit(end_world); /* its directory goes, too */
         world_setup(&state);
-        w = state;
+        shared = state;
         used = 0;
     }
     *ret_id = used++;
-    return w;
+    return shared;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
