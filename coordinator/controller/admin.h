@@ -79,6 +79,10 @@ void wait_begin(struct controller *controller, struct call *call, void *response
                 void (*late)(void *response, int32_t index), struct wait_topic *topics,
                 int32_t topic_count, bool for_deletion, int32_t timeout_ms);
 
+/* A topic's assignment is one znode, and ZooKeeper takes no more than 1 MiB (jute.maxbuffer): no
+ * larger topic could be written. */
+#define TOPIC_PARTITIONS_MAX 100000
+
 /* assign.c */
 struct assign_broker {
     int32_t id;

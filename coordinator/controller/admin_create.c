@@ -22,6 +22,7 @@ struct plan {
 };
 
 struct creation {
+    int64_t partitions_total; /* asked for by number, so far */
     struct controller *controller;
     struct call *call;
     const struct create_topics_request *request;
@@ -126,6 +127,24 @@ static enum err check_config(struct creation *all, struct plan *plan)
 
 /* ---- Assignments ---- */
 
+/* All topics of a request are laid out before the first is made. */
+#define REQUEST_PARTITIONS_MAX 1000000
+
+static enum err check_count(struct creation *all, int32_t partitions)
+{
+    if (partitions > TOPIC_PARTITIONS_MAX)
+        return err_note(ERR_INVALID_PARTITIONS,
+                        "Number of partitions must not be larger than %d: it is %" PRId32,
+                        TOPIC_PARTITIONS_MAX, partitions);
+    all->partitions_total += partitions > 0 ? partitions : 0;
+    if (all->partitions_total > REQUEST_PARTITIONS_MAX)
+        return err_note(ERR_INVALID_PARTITIONS,
+                        "Number of partitions of all topics of a request must not be larger "
+                        "than %d",
+                        REQUEST_PARTITIONS_MAX);
+    return ERR_OK;
+}
+
 static enum err assign_by_count(struct creation *all, struct plan *plan)
 {
     struct controller *controller = all->controller;
@@ -137,6 +156,9 @@ static enum err assign_by_count(struct creation *all, struct plan *plan)
                          : plan->asked->replication_factor;
     int32_t count = all->call->broker_count;
     struct assign_broker *brokers;
+    enum err e = check_count(all, partitions);
+    if (e)
+        return e;
     if (all->call->is_auto) {
         brokers = arena_new_array(arena, struct assign_broker, (size_t)count + 1);
         for (int32_t i = 0; i < count; i++)
@@ -146,8 +168,7 @@ static enum err assign_by_count(struct creation *all, struct plan *plan)
         brokers = assign_live_brokers(controller, arena, &count);
     }
     struct ids *lists;
-    enum err e =
-        assign_replicas(controller, arena, brokers, count, partitions, factor, -1, 0, &lists);
+    e = assign_replicas(controller, arena, brokers, count, partitions, factor, -1, 0, &lists);
     if (e)
         return e;
     plan->znode.items = arena_new_array(arena, struct assignment, partitions);

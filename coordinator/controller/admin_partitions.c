@@ -70,6 +70,10 @@ static enum err check_count(const struct growth *growth)
                         "Topic currently has %" PRId32 " partitions, which is higher than the "
                         "requested %" PRId32 ".",
                         old, wanted);
+    if (wanted > TOPIC_PARTITIONS_MAX)
+        return err_note(ERR_INVALID_PARTITIONS,
+                        "Number of partitions must not be larger than %d: it is %" PRId32,
+                        TOPIC_PARTITIONS_MAX, wanted);
     if (wanted == old)
         return err_note(ERR_INVALID_PARTITIONS, "Topic already has %" PRId32 " partitions.", old);
     return ERR_OK;
