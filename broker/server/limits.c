@@ -40,6 +40,7 @@ struct limits {
     int32_t total;
     struct map by_address; /* to struct address_count */
     bool is_waited_for;
+    bool is_changing; /* nobody is accepted by limits of which some are old and some are new */
     struct bucket all;
 };
 
@@ -93,7 +94,8 @@ struct limits *limits_new(const struct network_options *options)
     struct limits *limits = mem_new(struct limits);
     limits->slot_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     lock_init(&limits->lock, RANK_LEAF, "connection limits");
-    limits_set(limits, options);
+    limits_begin_change(limits, options);
+    limits_end_change(limits);
     return limits;
 }
 
@@ -113,12 +115,14 @@ void limits_free(struct limits *limits)
 static void wake(struct limits *limits)
 {
     assert_held(&limits->lock);
+    if (limits->is_changing)
+        return;
     if (limits->is_waited_for)
         eventfd_write(limits->slot_fd, 1);
     limits->is_waited_for = false;
 }
 
-void limits_set(struct limits *limits, const struct network_options *options)
+void limits_begin_change(struct limits *limits, const struct network_options *options)
 {
     struct map ip_max = {0};
     for (size_t i = 0; i < options->ip_limits_count; i++)
@@ -129,9 +133,16 @@ void limits_set(struct limits *limits, const struct network_options *options)
     limits->max_connections = options->max_connections;
     limits->max_per_ip = options->max_connections_per_ip;
     set_rate(&limits->all, options->max_creation_rate);
-    wake(limits);
+    limits->is_changing = true;
     lock_release(&limits->lock);
     free_values(&old);
+}
+
+void limits_end_change(struct limits *limits)
+{
+    LOCK_SCOPE(&limits->lock);
+    limits->is_changing = false;
+    wake(limits);
 }
 
 void limits_set_listener(struct limits *limits, size_t listener,
@@ -184,7 +195,7 @@ enum limits_answer limits_may_accept(struct limits *limits, size_t listener)
 {
     LOCK_SCOPE(&limits->lock);
     const struct listener_limit *of = &limits->listeners[listener];
-    bool is_full = of->count >= of->max ||
+    bool is_full = limits->is_changing || of->count >= of->max ||
                    (!is_protected(limits, listener) && limits->total >= limits->max_connections);
     limits->is_waited_for |= is_full;
     return is_full ? LIMITS_WAIT : LIMITS_OK;

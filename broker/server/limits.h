@@ -12,8 +12,10 @@ struct limits;
 struct limits *limits_new(const struct network_options *options);
 void limits_free(struct limits *limits);
 
-/* New limits of the whole; looks names of addresses up, which may take a while. */
-void limits_set(struct limits *limits, const struct network_options *options);
+/* New limits of the whole; looks names of addresses up, which may take a while. From here on nobody
+ * may be accepted, until those of the listeners are new as well and limits_end_change() says so. */
+void limits_begin_change(struct limits *limits, const struct network_options *options);
+void limits_end_change(struct limits *limits);
 /* `listener` is its slot; it has these limits from now on, whether it is new or not. */
 void limits_set_listener(struct limits *limits, size_t listener,
                          const struct listener_options *options);
@@ -34,7 +36,7 @@ enum limits_answer {
 };
 
 /* May the listener accept at all now? LIMITS_WAIT, or LIMITS_OK (nothing is counted). After
- * LIMITS_WAIT the next limits_release() writes to the descriptor. */
+ * LIMITS_WAIT the next limits_release(), or the end of a change, writes to the descriptor. */
 enum limits_answer limits_may_accept(struct limits *limits, size_t listener);
 int limits_slot_fd(const struct limits *limits);
 

@@ -90,9 +90,10 @@ enum err network_update(struct network *network, const struct network_options *o
     enum err e = ERR_OK;
     pthread_mutex_lock(&network->update_lock);
     if (!network->is_stopped) {
-        limits_set(network->limits, options);
+        limits_begin_change(network->limits, options);
         network_start_threads(network, threads_of(options));
         e = listeners_change(network, options);
+        limits_end_change(network->limits);
         evict_excess(network);
     }
     pthread_mutex_unlock(&network->update_lock);
