@@ -44,8 +44,9 @@ const struct config_key keys_replication[] = {
      .type = CONFIG_INT32,
      FIELD(controller_socket_timeout_ms),
      .fallback = "30000",
-     .flags = KEY_HAS_FIELD | KEY_IDLE,
-     .doc = "How long the controller waits for an answer from a broker."},
+     .flags = KEY_HAS_FIELD,
+     .doc = "How long a broker waits for an answer of the controller, and the controller for a "
+            "connection to a broker."},
     {.name = "default.replication.factor",
      .type = CONFIG_INT32,
      FIELD(default_replication_factor),

@@ -108,7 +108,10 @@ void controller_join_new(struct server *server)
         .request_timeout_ms = c->request_timeout_ms,
         .connect_timeout_ms = c->socket_connection_setup_timeout_ms,
     };
+    if (options.connect_timeout_ms > c->controller_socket_timeout_ms)
+        options.connect_timeout_ms = c->controller_socket_timeout_ms;
     server->controller_channels = broker_channels_new(&options);
+    options.request_timeout_ms = c->controller_socket_timeout_ms;
     server->client_channels = broker_channels_new(&options);
     server->controller_configs = (struct controller_configs){
         .check_topic = check_topic, .shows_topic = shows_topic, .context = server};
