@@ -1,11 +1,14 @@
 /* State from bytes and back: the journal's entries applied anew, and snapshots. Both were
- * checksummed by who kept them; what is refused here is a journal that does not continue the state.
- */
+ * checksummed by who kept them; what is refused here is a journal that does not continue the state,
+ * and what no server of ours can have written: a checksum is no proof of who did. */
 #include <inttypes.h>
 
 #include "coordinator/embedded/core_internal.h"
 
 #define SNAPSHOT_FORMAT 1
+/* Both are counted on from what a file says. Nobody counts up to half of what an int64 holds. */
+#define ZXID_MAX       (INT64_MAX / 2)
+#define SESSION_ID_MAX (INT64_MAX / 2)
 
 /* ---- the journal ---- */
 
@@ -27,9 +30,10 @@ static bool replay_session(struct core *core, struct jute_in *in)
     int64_t id = jute_long(in);
     int32_t timeout_ms = jute_int(in);
     const uint8_t *password = jute_take(in, PASSWORD_SIZE);
-    if (password)
-        session_add(core, id, timeout_ms, password);
-    return password != NULL;
+    if (!password || id <= 0 || id > SESSION_ID_MAX)
+        return false;
+    session_add(core, id, timeout_ms, password);
+    return true;
 }
 static bool replay_session_end(struct core *core, struct jute_in *in, struct stamp stamp)
 {
@@ -45,8 +49,10 @@ static bool replay_create(struct core *core, struct jute_in *in, struct stamp st
 {
     struct slice path = jute_bytes(in), data = jute_bytes(in), acl = jute_bytes(in);
     int64_t owner = jute_long(in);
-    if (in->bad || !path_is_valid(path) || tree_get(&core->tree, path) ||
-        !tree_get(&core->tree, path_parent(path)))
+    if (in->bad || !path_is_valid(path) || tree_get(&core->tree, path))
+        return false;
+    const struct znode *parent = tree_get(&core->tree, path_parent(path));
+    if (!parent || parent->n.owner) /* ephemerals have no children */
         return false;
     (void)tree_create(&core->tree, path, data, acl, owner, stamp);
     return true;
@@ -99,6 +105,9 @@ static enum err replay_entry(struct core *core, struct slice entry)
     int32_t count = jute_int(&in);
     if (!in.bad && stamp.zxid <= core->zxid)
         return ERR_OK; /* the snapshot has it already */
+    if (stamp.zxid > ZXID_MAX)
+        return err_note(ERR_MALFORMED, "zxid 0x%" PRIx64 " is more than was ever counted",
+                        stamp.zxid);
     if (in.bad || stamp.zxid != core->zxid + 1)
         return err_note(ERR_MALFORMED,
                         "the journal goes on with zxid 0x%" PRIx64 " where 0x%" PRIx64
@@ -186,9 +195,13 @@ enum err core_restore(struct core *core, struct slice snapshot)
                         format, SNAPSHOT_FORMAT);
     tree_clear(&core->tree);
     core->zxid = jute_long(&in);
+    if (core->zxid < 0 || core->zxid > ZXID_MAX)
+        return err_note(ERR_MALFORMED, "zxid 0x%" PRIx64 " is more than was ever counted",
+                        core->zxid);
     int32_t sessions = jute_int(&in);
-    for (int32_t i = 0; i < sessions && !in.bad; i++)
-        (void)replay_session(core, &in);
+    for (int32_t i = 0; i < sessions; i++)
+        if (!replay_session(core, &in))
+            return err_note(ERR_MALFORMED, "session %" PRId32 " of the snapshot cannot be read", i);
     int32_t znodes = jute_int(&in);
     for (int32_t i = 0; i < znodes; i++)
         if (!restore_znode(core, &in))

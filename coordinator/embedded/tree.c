@@ -338,13 +338,15 @@ struct znode *tree_restore(struct tree *tree, struct slice path, struct slice da
 {
     struct znode *z;
     if (slice_equal_str(path, "/")) {
+        if (numbers->owner)
+            return NULL;
         z = tree_get(tree, path);
         root_restore(tree, z, data, acl);
         z->n = *numbers;
         return z;
     }
     struct znode *parent = path_is_valid(path) ? tree_get(tree, path_parent(path)) : NULL;
-    if (!parent || tree_get(tree, path))
+    if (!parent || parent->n.owner || tree_get(tree, path)) /* ephemerals have no children */
         return NULL;
     z = znode_new(path, parent, data, acl);
     z->n = *numbers;

@@ -73,7 +73,8 @@ struct znode *tree_first_ephemeral(const struct tree *tree, int64_t owner);
 struct list_node *tree_ephemerals(const struct tree *tree, int64_t owner); /* or NULL */
 size_t tree_ephemerals_count(const struct tree *tree);
 
-/* Put a znode as a snapshot tells it; NULL if its parent is not there or it is there already. */
+/* Put a znode as a snapshot tells it; NULL if its parent is not there or an ephemeral, if it is
+ * there already, or if it is the root and somebody's. */
 struct znode *tree_restore(struct tree *tree, struct slice path, struct slice data,
                            struct slice acl, const struct znode_numbers *numbers);
 void tree_clear(struct tree *tree); /* only the root is left, for a snapshot to fill */
