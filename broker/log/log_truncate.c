@@ -159,6 +159,8 @@ static enum err truncate_to(struct log *log, int64_t offset)
     struct batch_place place;
     int64_t end = offset;
     enum err e = segment_seek(seg, offset, seg->size_bytes, true, &place);
+    if (e) /* what a tear took is cut with its remains */
+        e = segment_step_over_tear(seg, place.position, seg->size_bytes, e);
     if (!e || e == ERR_NOT_FOUND)
         e = records_end(log, slot, place.position, e ? offset : place.base_offset, &end);
     if (!e)

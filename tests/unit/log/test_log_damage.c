@@ -229,73 +229,6 @@ test_zeros_behind_the_last_batch_after_a_clean_stop_take_the_replica_offline(voi
     assert_offline(f);
 }
 
-static int count_said(const char *words)
-{
-    int count = 0;
-    for (const char *at = said; (at = strstr(at, words)); at++)
-        count++;
-    return count;
-}
-
-/* The offset of the first batch that a read from `offset` gives. */
-static int64_t read_from(struct log *log, int64_t offset)
-{
-    struct log_slice slice;
-    assert_err(log_read(log, offset, log_end_offset(log), 1 << 20, true, true, &slice), ERR_OK);
-    assert_non_null(slice.file);
-    log_file_unref(slice.file);
-    return slice.first_offset;
-}
-
-static void test_readers_step_over_the_torn_end_of_an_old_segment(void **state)
-{
-    struct fixture *f = *state;
-    struct timestamp_offset found;
-    make_log(f, true);
-    int64_t next = 1;
-    for (char path[64]; next < 180; next++) {
-        snprintf(path, sizeof path, "orders-0/%020d.log", (int)next);
-        if (file_exists(f, path))
-            break;
-    }
-    file_cut(f, FIRST ".log", file_size(f, FIRST ".log") - 10);
-    fixture_start(f);
-    struct log *log = fixture_find(f, "orders", 0);
-    assert_int_equal(log_end_offset(log), 180);
-    int64_t hole = next - 3; /* the records of the torn batch */
-    assert_int_equal(read_from(log, hole - 1), hole - 3);
-    assert_int_equal(read_from(log, hole), next);
-    assert_int_equal(read_from(log, hole + 2), next);
-    assert_int_equal(check_readable(log, next, 180), 180 - next);
-    assert_err(log_offset_for_timestamp(log, 1, &found), ERR_OK);
-    assert_int_equal(found.offset, 0);
-    struct log_slice slice;
-    assert_err(log_read(log, hole, hole + 1, 1 << 20, true, true, &slice), ERR_OK);
-    assert_null(slice.file); /* nobody may see the next segment yet */
-    log_file_unref(slice.file);
-    assert_int_equal(count_said("segment ends inside a batch"), 1);
-}
-
-static void test_a_search_by_time_steps_over_the_torn_end_of_an_old_segment(void **state)
-{
-    struct fixture *f = *state;
-    struct timestamp_offset found;
-    f->config.segment_bytes = 1000;
-    fixture_start(f);
-    struct log *log = fixture_log(f, "orders", 0);
-    for (int i = 0; i < 30; i++)
-        assert_err(
-            append(log, &(struct batch_spec){.value_size = 100, .timestamp = 5000 + i}, NULL),
-            ERR_OK);
-    int64_t next = log->list->items[1]->base_offset;
-    fixture_stop(f);
-    file_cut(f, FIRST ".log", file_size(f, FIRST ".log") - 10);
-    fixture_start(f);
-    log = fixture_find(f, "orders", 0);
-    assert_err(log_offset_for_timestamp(log, 5000 + next - 1, &found), ERR_OK);
-    assert_int_equal(found.offset, next);
-}
-
 /* Each old segment loses or has its time index zeroed: the answer stays. */
 static void check_times_are_made_again(struct fixture *f, bool with_zeros)
 {
@@ -533,8 +466,6 @@ int main(void)
         T(test_a_newest_segment_that_ends_inside_a_batch_after_a_clean_stop_is_cut_there),
         T(test_a_piece_too_short_to_name_its_length_is_cut_after_a_clean_stop),
         T(test_zeros_behind_the_last_batch_after_a_clean_stop_take_the_replica_offline),
-        T(test_readers_step_over_the_torn_end_of_an_old_segment),
-        T(test_a_search_by_time_steps_over_the_torn_end_of_an_old_segment),
         T(test_missing_time_indexes_are_made_again),
         T(test_time_indexes_of_zeros_are_made_again),
         T(test_aborted_transactions_are_known_without_the_disk_after_any_stop),
