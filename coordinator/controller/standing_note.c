@@ -158,7 +158,7 @@ static void find_dropped(const struct context *context, const struct partition *
         int32_t id = now->isr.ids[i];
         int64_t broker_epoch;
         if (ids_contains(&next->isr, id) || !ids_contains(&partition->replicas, id) ||
-            ids_contains(&partition->removing, id) || !how_to_know(context, now, id, &broker_epoch))
+            !how_to_know(context, now, id, &broker_epoch))
             continue;
         thinning->dropped[thinning->dropped_count++] =
             (struct znode_complete_replica){.broker_id = id, .broker_epoch = broker_epoch};

@@ -1,9 +1,8 @@
 /* Proves that a controller which leaves one member in an ISR notes who else has everything
  * (standing_note.h), and chooses by that note once the member has lost its disk. "orders" has
  * replicas 1, 2, 3; 1 leads, and what brokers lose is told in their registrations. */
-#include "fixture.h"
-
 #include "coordinator/zk/znode.h"
+#include "reassignment_fixture.h"
 
 #define NOTE     "/brokers/topics/orders/partitions/0/stoker_complete"
 #define SETTINGS "/config/topics/orders"
@@ -69,6 +68,24 @@ static void test_who_lost_its_disk_and_is_alone_in_the_isr_waits_for_who_left_la
     assert_int_equal(world_leader(world, "orders", 0), -1);
     start_whole(world, 3);
     assert_int_equal(world_leader(world, "orders", 0), 3);
+    finish(world);
+}
+
+/* Simulator seed 1795284088015: until the move is done they are replicas like others. */
+static void test_replicas_that_a_reassignment_will_remove_are_noted_too(void **state)
+{
+    (void)state;
+    struct world *world = cluster_with_min_isr(2, "{\"0\":[1,2]}");
+    reassign(world, IDS(3, 0), ERR_OK);
+    world_settle(world, SETTLE_MS);
+    world_crash(world, 1);
+    stop(world, 2);
+    world_expire(world, 1);
+    world_settle(world, SETTLE_MS);
+    start_empty(world, 1);
+    assert_int_equal(world_leader(world, "orders", 0), -1);
+    start_whole(world, 2);
+    assert_int_equal(world_leader(world, "orders", 0), 2);
     finish(world);
 }
 
@@ -200,6 +217,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_who_lost_its_disk_and_is_alone_in_the_isr_waits_for_who_left_last),
+        cmocka_unit_test(test_replicas_that_a_reassignment_will_remove_are_noted_too),
         cmocka_unit_test(test_who_is_alone_and_has_lost_nothing_leads_at_once),
         cmocka_unit_test(test_a_note_goes_on_through_an_election),
         cmocka_unit_test(test_a_leader_that_is_left_alone_by_its_own_election_is_noted_too),
