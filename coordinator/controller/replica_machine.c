@@ -240,24 +240,32 @@ static void keep_those_that_may(struct replica_list *replicas, enum replica_stat
     replicas->count = kept;
 }
 
+static enum err move_in_batch(struct controller *controller, struct replica_list *replicas,
+                              enum replica_state state)
+{
+    keep_those_that_may(replicas, state);
+    if (replicas->count > 0)
+        qsort(replicas->items, replicas->count, sizeof *replicas->items, by_broker);
+    enum err e = ERR_OK;
+    for (size_t from = 0, to; !e && from < replicas->count; from = to) {
+        to = end_of_broker(replicas, from);
+        e = move_of_one_broker(controller, replicas->items + from, to - from, state);
+    }
+    return e;
+}
+
 enum err replicas_move(struct controller *controller, struct replica_list *replicas,
                        enum replica_state state)
 {
-    keep_those_that_may(replicas, state);
-    if (replicas->count == 0)
-        return ERR_OK;
-    qsort(replicas->items, replicas->count, sizeof *replicas->items, by_broker);
     batch_begin(controller);
-    for (size_t from = 0, to; from < replicas->count; from = to) {
-        to = end_of_broker(replicas, from);
-        enum err e = move_of_one_broker(controller, replicas->items + from, to - from, state);
-        if (e)
-            return e;
-    }
-    batch_send(controller);
-    return ERR_OK;
+    enum err e = move_in_batch(controller, replicas, state);
+    if (!e)
+        batch_send(controller);
+    return e;
 }
 
+/* Both moves are told at once: where a broker has gone, the ISRs that it leaves are of the same
+ * partitions whose other replicas are told what they are, and each is told once. */
 enum err replica_machine_start(struct controller *controller)
 {
     REPLICA_LIST online = {0}, offline = {0};
@@ -275,6 +283,11 @@ enum err replica_machine_start(struct controller *controller)
             }
         }
     }
-    enum err error = replicas_move(controller, &online, REPLICA_ONLINE);
-    return error ? error : replicas_move(controller, &offline, REPLICA_OFFLINE);
+    batch_begin(controller);
+    enum err error = move_in_batch(controller, &online, REPLICA_ONLINE);
+    if (!error)
+        error = move_in_batch(controller, &offline, REPLICA_OFFLINE);
+    if (!error)
+        batch_send(controller);
+    return error;
 }

@@ -45,6 +45,20 @@ static void test_a_fail_over_tells_of_all_partitions_before_it_elects_some(void 
     finish(world);
 }
 
+/* Its departure is written into every ISR, so that all would hear of all partitions twice. */
+static void test_a_fail_over_tells_a_replica_once_what_it_is_without_the_one_that_died(void **state)
+{
+    (void)state;
+    struct world *world = cluster(4, "{\"0\":[1,0,2]}");
+    assert_int_equal(world_controller(world)->id, 0);
+    history_begin(world);
+    stop(world, 0);
+    assert_int_equal(lines_with(world, "LISR 1 orders-0 leader=1 epoch=1 isr=1,2 "), 1);
+    assert_int_equal(lines_with(world, "LISR 2 orders-0 leader=1 epoch=1 isr=1,2 "), 1);
+    assert_int_equal(lines_with(world, "LISR"), 2);
+    finish(world);
+}
+
 /* T24: a LeaderAndIsr that was lost is made good by the next controller. */
 static void test_a_replica_that_missed_its_role_hears_of_it_from_the_next_controller(void **state)
 {
@@ -166,6 +180,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_fail_over_tells_brokers_then_replicas_then_partitions),
         cmocka_unit_test(test_a_fail_over_tells_of_all_partitions_before_it_elects_some),
+        cmocka_unit_test(
+            test_a_fail_over_tells_a_replica_once_what_it_is_without_the_one_that_died),
         cmocka_unit_test(test_a_replica_that_missed_its_role_hears_of_it_from_the_next_controller),
         cmocka_unit_test(test_every_broker_knows_all_brokers_after_each_event),
         cmocka_unit_test(test_an_update_is_one_request_with_all_partitions_to_all_brokers),
