@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "broker/log/file_ops.h"
 
@@ -23,7 +24,13 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Nothing here is about power cuts, and the disk would be most of the time. */
+/* Nothing here is about power cuts, and the disk would be most of the time, as would a file system
+ * that looks for inodes which were not just removed. */
+static void set_up(void **state)
+{
+    fixture_setup_in(access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", state);
+}
+
 static int no_sync(int fd)
 {
     (void)fd;
@@ -75,7 +82,7 @@ static void keep_files(struct fixture *f, const char *below)
 static void make_files(void)
 {
     void *state;
-    fixture_setup(&state);
+    set_up(&state);
     struct fixture *f = state;
     set_small(f);
     fixture_start(f);
@@ -191,7 +198,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 1)
         return 0;
     void *state;
-    fixture_setup(&state);
+    set_up(&state);
     struct fixture *f = state;
     uint8_t settings = *data++;
     size--;

@@ -42,8 +42,13 @@ static const struct log_config test_config = {
 
 int fixture_setup(void **state)
 {
+    return fixture_setup_in("/tmp", state);
+}
+
+int fixture_setup_in(const char *parent, void **state)
+{
     struct fixture *f = mem_new(struct fixture);
-    snprintf(f->dir, sizeof f->dir, "/tmp/stoker-log-XXXXXX");
+    snprintf(f->dir, sizeof f->dir, "%.40s/stoker-log-XXXXXX", parent);
     assert_non_null(mkdtemp(f->dir));
     snprintf(f->second_dir, sizeof f->second_dir, "%s-b", f->dir);
     f->dirs_count = 1;

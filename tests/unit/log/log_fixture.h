@@ -26,6 +26,7 @@ struct fixture {
 
 /* For cmocka's setup and teardown. */
 int fixture_setup(void **state);
+int fixture_setup_in(const char *parent, void **state); /* the directory that theirs is made in */
 int fixture_teardown(void **state);
 
 /* Begin a run of the broker's log part on the directory; end it cleanly, or as kill -9 would. */
