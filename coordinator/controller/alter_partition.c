@@ -7,6 +7,7 @@
 #include "broker/base/trace.h"
 #include "coordinator/controller/admin.h"
 #include "coordinator/controller/codec.h"
+#include "coordinator/controller/last_standing.h"
 #include "coordinator/controller/reassignment.h"
 
 #define IDS_VERSION        2 /* topics by id */
@@ -148,7 +149,8 @@ static enum err write_changes(struct alteration *all)
             continue;
         }
         struct leadership next = leadership_copy(&change->next);
-        leadership_stands(&next, result->stat.zk_version, result->stat.mzxid);
+        leadership_stands(&next, result->stat.zk_version,
+                          standing_known(&all->controller->context, &next.isr));
         partition_set_leadership(change->partition, &next);
         answer_state(all, change);
     }

@@ -192,8 +192,8 @@ void partition_remove_replica(struct partition *partition, int32_t broker_id);
 bool partition_replica_is_online(const struct context *context, const struct partition *partition,
                                  int32_t broker_id);
 
-/* It stands in ZooKeeper now, under this version, since this zxid (which is what led_zxid becomes
- * where it is still 0). */
+/* It stands in ZooKeeper now, under this version. zxid: what led_zxid becomes where it is still 0,
+ * standing_known() of what this controller wrote, else the time of the writing. */
 void leadership_stands(struct leadership *leadership, int32_t zk_version, int64_t zxid);
 struct leadership leadership_copy(const struct leadership *leadership);
 void leadership_done(struct leadership *leadership);

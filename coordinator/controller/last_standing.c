@@ -45,17 +45,24 @@ bool standing_may_be_complete(const struct context *context, const struct partit
     return judge(context, partition, noted) != OTHERS_NONE;
 }
 
+int64_t standing_known(const struct context *context, const struct ids *isr)
+{
+    int64_t newest = 0;
+    for (int32_t i = 0; i < isr->count; i++) {
+        const struct broker_node *broker = context_find_broker(context, isr->ids[i]);
+        if (broker && broker->broker_epoch > newest)
+            newest = broker->broker_epoch;
+    }
+    return newest;
+}
+
 void standing_begins(const struct context *context, const struct partition *partition,
                      struct leadership *next)
 {
     if (next->leader < 0)
         return;
-    next->led_zxid = 0;
-    for (int32_t i = 0; next->isr.count < partition->replicas.count && i < next->isr.count; i++) {
-        const struct broker_node *broker = context_find_broker(context, next->isr.ids[i]);
-        if (broker && broker->broker_epoch > next->led_zxid)
-            next->led_zxid = broker->broker_epoch;
-    }
+    bool is_whole = next->isr.count == partition->replicas.count;
+    next->led_zxid = is_whole ? 0 : standing_known(context, &next->isr);
 }
 
 static const struct znode_complete_replica *find(const struct znode_complete *note, int32_t id)

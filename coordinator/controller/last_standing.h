@@ -15,9 +15,9 @@
  *                             has everything; the high watermark moves again only after the note
  *                             has become void
  *
- * led_zxid is when that state was written, unless members had gone away: then a member may have
- * come back empty just before it was, and the controller not heard of it yet. So such a state tells
- * itself how much its writer knew.
+ * A controller knows of what it has written itself how new the registrations were that it had heard
+ * of: a member may have come back empty just before. Of what others wrote it takes the time of the
+ * writing, unless members had gone away: such a state tells itself how much its writer knew.
  *
  * Where one of them is missing (a JVM broker, a JVM controller in between), all is as in Kafka.
  * Pure functions. */
@@ -33,6 +33,11 @@ bool standing_has_lost(const struct context *context, const struct leadership *s
 /* Online, in the ISR, and has lost nothing that we know of. */
 bool standing_is_whole(const struct context *context, const struct partition *partition,
                        int32_t id);
+
+/* How new the newest registration is that we have heard of, of these: led_zxid of a state that this
+ * controller writes. When it was written says too much, as a member may have come back meanwhile.
+ */
+int64_t standing_known(const struct context *context, const struct ids *isr);
 
 /* `next` is what this controller is going to write: as much is known of its members as they are
  * known here. Where nobody leads, what was known before stays. */

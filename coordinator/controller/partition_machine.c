@@ -126,22 +126,10 @@ static enum err adopt(struct controller *controller, const struct partition_list
     return ERR_OK;
 }
 
-/* The answer to a creation tells no zxid; it came after the registrations of all members. */
-static int64_t created_after(const struct controller *controller, const struct ids *isr)
-{
-    int64_t newest = 0;
-    for (int32_t i = 0; i < isr->count; i++) {
-        const struct broker_node *broker = context_find_broker(&controller->context, isr->ids[i]);
-        if (broker && broker->broker_epoch > newest)
-            newest = broker->broker_epoch;
-    }
-    return newest;
-}
-
 static void initialized(struct controller *controller, struct partition *partition,
                         struct leadership *state)
 {
-    leadership_stands(state, 0, created_after(controller, &state->isr));
+    leadership_stands(state, 0, standing_known(&controller->context, &state->isr));
     partition_set_leadership(partition, state);
     partition_move(&controller->context, partition, PARTITION_ONLINE);
     for (int32_t i = 0; i < partition->leadership.isr.count; i++)
@@ -324,7 +312,8 @@ static void elected(struct controller *controller, struct contest *contest,
                     const struct zk_stat *stat)
 {
     struct partition *partition = contest->partition;
-    leadership_stands(&contest->next, stat->zk_version, stat->mzxid);
+    leadership_stands(&contest->next, stat->zk_version,
+                      standing_known(&controller->context, &contest->next.isr));
     if (contest->choice.unclean)
         trace_warn("unclean leader elected, records may be lost topic=%s partition=%" PRId32
                    " leader=%" PRId32,

@@ -62,7 +62,8 @@ static enum err removal_round(struct controller *controller, struct removal *rem
         if (!e) {
             const struct wave_result *result = wave_result(wave, written++);
             if (!result->error) {
-                leadership_stands(&removals[i].next, result->stat.zk_version, result->stat.mzxid);
+                leadership_stands(&removals[i].next, result->stat.zk_version,
+                                  standing_known(&controller->context, &removals[i].next.isr));
                 partition_set_leadership(removals[i].partition, &removals[i].next);
             } else if (result->error == ERR_ZK_BAD_VERSION) {
                 removals[i].open = true;
