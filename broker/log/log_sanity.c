@@ -29,8 +29,8 @@ static bool may_be_zero(struct segment *seg, const struct index_kind *kind, int6
            segment_first_timestamp(seg, &timestamp) == ERR_OK && timestamp == 0;
 }
 
-/* Whole entries, and the last one not below the segment's base. Entries that an index file was
- * grown by and never used are zeros. */
+/* Whole entries, and the last one neither below the segment's base nor from before 1970. Entries
+ * that an index file was grown by and never used are zeros. */
 static bool entries_are_sane(struct segment *seg, int fd, const struct index_kind *kind)
 {
     uint8_t last[TIMEINDEX_ENTRY_SIZE];
@@ -46,7 +46,8 @@ static bool entries_are_sane(struct segment *seg, int fd, const struct index_kin
     bool is_zero = true;
     for (int i = 0; i < kind->entry_size; i++)
         is_zero &= last[i] == 0;
-    return (int32_t)get_be32(last + kind->offset_at) >= 0 &&
+    bool is_below_zero = kind->file == SEGMENT_TIMEINDEX && (int64_t)get_be64(last) < 0;
+    return (int32_t)get_be32(last + kind->offset_at) >= 0 && !is_below_zero &&
            (!is_zero || may_be_zero(seg, kind, count));
 }
 

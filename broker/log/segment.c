@@ -275,7 +275,7 @@ static enum err learn_max_timestamp(struct segment *seg)
     lock_acquire(&seg->log->view);
     if (seg->last_time_entry == TIME_UNKNOWN) {
         int64_t timestamp = is_found ? (int64_t)get_be64(entry) : NO_TIMESTAMP;
-        if (timestamp < 0) /* nobody writes such an entry, and TIME_UNKNOWN is among them */
+        if (timestamp < 0) /* damage: nobody writes such an entry, TIME_UNKNOWN is among them */
             timestamp = NO_TIMESTAMP;
         seg->last_time_entry = timestamp;
         if (timestamp >= seg->max_timestamp) {

@@ -54,7 +54,7 @@ static enum err learn_count(struct segment *seg, struct index *index, struct log
         if (file_read(log_file_fd(file), last, index->entry_size, (count - 1) * index->entry_size,
                       true) != index->entry_size)
             return err_note_errno("read index of segment %020" PRId64, seg->base_offset);
-        is_sane = entry_offset(index, last) >= 0 && (count == 1 || entry_key(index, last) > 0);
+        is_sane = entry_offset(index, last) >= 0 && entry_key(index, last) >= (count == 1 ? 0 : 1);
     }
     if (!is_sane)
         trace_warn("index is damaged and not used path=%s segment=%020" PRId64 " bytes=%lld",

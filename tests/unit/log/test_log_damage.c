@@ -259,22 +259,35 @@ static void check_times_are_made_again(struct fixture *f, bool with_zeros)
     }
 }
 
-/* Nothing looks for damage after a clean stop. What the entry says is wrong then, but it ends. */
-static void test_a_time_entry_below_zero_counts_as_none(void **state)
+/* Segments of 5 records and of 2 time entries, one of which is from before 1970. */
+static struct log *make_time_entry_below_zero(struct fixture *f, int which)
 {
-    struct fixture *f = *state;
-    struct timestamp_offset found;
     static const uint8_t below_zero[8] = {0xf2};
     f->config.segment_bytes = 1000;
     fixture_start(f);
     append_many(fixture_log(f, "orders", 0), 30, 1, 100);
     fixture_stop(f);
-    int64_t last = file_size(f, FIRST ".timeindex") - 12;
-    assert_true(last >= 0);
-    file_put(f, FIRST ".timeindex", below_zero, sizeof below_zero, last);
+    assert_int_equal(file_size(f, FIRST ".timeindex"), 24);
+    file_put(f, FIRST ".timeindex", below_zero, sizeof below_zero, which * 12);
     fixture_start(f);
-    assert_err(log_offset_of_max_timestamp(fixture_find(f, "orders", 0), &found), ERR_OK);
-    assert_int_equal(found.offset, 29);
+    return fixture_find(f, "orders", 0);
+}
+
+static void test_a_time_index_that_ends_before_1970_is_made_again(void **state)
+{
+    struct timestamp_offset found;
+    struct log *log = make_time_entry_below_zero(*state, 1);
+    assert_err(log_offset_for_timestamp(log, 1010, &found), ERR_OK);
+    assert_int_equal(found.offset, 1);
+}
+
+static void test_a_truncation_to_a_time_entry_before_1970_takes_it_for_none(void **state)
+{
+    struct timestamp_offset found;
+    struct log *log = make_time_entry_below_zero(*state, 0);
+    assert_err(log_truncate(log, 4), ERR_OK);
+    assert_err(log_offset_of_max_timestamp(log, &found), ERR_OK);
+    assert_int_equal(found.offset, NO_OFFSET);
 }
 
 static void test_missing_time_indexes_are_made_again(void **state)
@@ -484,7 +497,8 @@ int main(void)
         T(test_a_newest_segment_that_ends_inside_a_batch_after_a_clean_stop_is_cut_there),
         T(test_a_piece_too_short_to_name_its_length_is_cut_after_a_clean_stop),
         T(test_zeros_behind_the_last_batch_after_a_clean_stop_take_the_replica_offline),
-        T(test_a_time_entry_below_zero_counts_as_none),
+        T(test_a_time_index_that_ends_before_1970_is_made_again),
+        T(test_a_truncation_to_a_time_entry_before_1970_takes_it_for_none),
         T(test_missing_time_indexes_are_made_again),
         T(test_time_indexes_of_zeros_are_made_again),
         T(test_aborted_transactions_are_known_without_the_disk_after_any_stop),
