@@ -169,6 +169,42 @@ static void fuzz_frames(bool is_connected, const uint8_t *data, size_t size)
     core_free(core);
 }
 
+/* What was taken from a file goes on as if it had been made here: a client comes and asks for all
+ * of it, the other sessions end, and it is kept and restored again. */
+static void ask_for_all(struct core *core, struct core_connection *c, struct slice path)
+{
+    static const int32_t reads[] = {OP_EXISTS, OP_GET_DATA, OP_GET_ACL, OP_GET_CHILDREN2,
+                                    OP_GET_EPHEMERALS};
+    for (size_t i = 0; i < ARRAY_SIZE(reads); i++) {
+        struct buf b = {0};
+        jute_put_int(&b, 1);
+        jute_put_int(&b, reads[i]);
+        jute_put_bytes(&b, path);
+        buf_put_u8(&b, 1);
+        core_receive(core, c, buf_slice(&b), 0, 1000);
+        buf_done(&b);
+    }
+}
+
+static void live_on(struct core *core)
+{
+    struct core_connection connection;
+    struct buf snapshot = {0};
+    core_connection_init(&connection, "10.1.2.3");
+    core_revive(core, 0);
+    connect_to(core, &connection);
+    ask_for_all(core, &connection, SLICE_LITERAL("/"));
+    ask_for_all(core, &connection, SLICE_LITERAL("/a"));
+    core_tick(core, INT32_MAX, INT32_MAX);
+    core_snapshot(core, &snapshot);
+    struct core *again = core_new(100, 200, 2000, 0x1000);
+    enum err e = core_restore(again, buf_slice(&snapshot));
+    assert(!e);
+    core_free(again);
+    buf_done(&snapshot);
+    core_connection_lost(core, &connection);
+}
+
 /* A snapshot and a journal of who knows whom. */
 static void fuzz_files(const uint8_t *data, size_t size)
 {
@@ -177,12 +213,82 @@ static void fuzz_files(const uint8_t *data, size_t size)
     enum err e = core_restore(core, slice_of(data, snapshot));
     if (!e)
         e = core_replay(core, slice_of(data + snapshot, size - snapshot));
+    if (!e)
+        live_on(core);
     core_free(core);
     core = core_new(100, 200, 2000, 0x1000);
     e = core_replay(core, slice_of(data, size));
     if (!e)
-        core_tick(core, 1, 1);
+        live_on(core);
     core_free(core);
+}
+
+static void create(struct core *core, struct core_connection *c, struct slice path, int32_t flags)
+{
+    struct buf b = {0};
+    jute_put_int(&b, 1);
+    jute_put_int(&b, OP_CREATE);
+    jute_put_bytes(&b, path);
+    jute_put_bytes(&b, SLICE_LITERAL("data"));
+    jute_put_int(&b, 1); /* one ACL: all to everybody */
+    jute_put_int(&b, PERM_ALL);
+    jute_put_bytes(&b, SLICE_LITERAL("world"));
+    jute_put_bytes(&b, SLICE_LITERAL("anyone"));
+    jute_put_int(&b, flags);
+    core_receive(core, c, buf_slice(&b), 0, 1000);
+    buf_done(&b);
+}
+
+/* What a server of ours writes: a snapshot, and a journal that goes on from there. */
+static void make_files(struct buf *snapshot, struct buf *journal)
+{
+    struct core *core = core_new(100, 200, 2000, 0x1000);
+    struct core_connection staying, leaving;
+    core_connection_init(&staying, "10.1.2.3");
+    core_connection_init(&leaving, "10.1.2.3");
+    connect_to(core, &staying);
+    connect_to(core, &leaving);
+    create(core, &staying, SLICE_LITERAL("/a"), 0);
+    create(core, &staying, SLICE_LITERAL("/a/b"), CREATE_EPHEMERAL);
+    create(core, &leaving, SLICE_LITERAL("/e"), CREATE_EPHEMERAL);
+    core_snapshot(core, snapshot);
+    core_journal(core)->size = 0;
+    create(core, &leaving, SLICE_LITERAL("/a/c"), CREATE_EPHEMERAL | CREATE_SEQUENCE);
+    create(core, &staying, SLICE_LITERAL("/d"), 0);
+    core_connection_lost(core, &leaving);
+    core_tick(core, 5000, 6000); /* both sessions end */
+    buf_put_slice(journal, buf_slice(core_journal(core)));
+    core_connection_lost(core, &staying);
+    core_free(core);
+}
+
+/* The input changes them: a place, and a byte for it. */
+static void fuzz_changed_files(const uint8_t *data, size_t size)
+{
+    static struct buf snapshot, journal;
+    struct buf files = {0};
+    bool is_whole = size < 3;
+    if (snapshot.size == 0)
+        make_files(&snapshot, &journal);
+    buf_put_slice(&files, buf_slice(&snapshot));
+    buf_put_slice(&files, buf_slice(&journal));
+    for (; size >= 3; data += 3, size -= 3)
+        files.data[get_be16(data) % files.size] = data[2];
+    struct core *core = core_new(100, 200, 2000, 0x1000);
+    enum err e = core_restore(core, slice_of(files.data, snapshot.size));
+    if (!e) {
+        live_on(core);
+        core_free(core);
+        core = core_new(100, 200, 2000, 0x1000);
+        e = core_restore(core, slice_of(files.data, snapshot.size));
+        assert(!e);
+        e = core_replay(core, slice_of(files.data + snapshot.size, journal.size));
+    }
+    assert(!e || !is_whole);
+    if (!e)
+        live_on(core);
+    core_free(core);
+    buf_done(&files);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -197,7 +303,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             fuzz_znodes(slice_of(data + 1, size - 1));
         break;
     case 1:
-        fuzz_files(data + 1, size - 1);
+        if (data[0] & 4)
+            fuzz_changed_files(data + 1, size - 1);
+        else
+            fuzz_files(data + 1, size - 1);
         break;
     default:
         fuzz_frames((data[0] & 1) == 0, data + 1, size - 1);
