@@ -63,7 +63,10 @@ enum err log_roll(struct log *log, int64_t base_offset)
         return ERR_OK;
     struct segment *old = log_active(log);
     assert(base_offset > old->base_offset);
-    enum err e = segment_finish(old);
+    /* What other segments stand behind must have a file: a truncation may come back to it. */
+    enum err e = atomic_load(&old->is_unborn) ? segment_create(old) : ERR_OK;
+    if (!e)
+        e = segment_finish(old);
     if (!e)
         e = log_take_snapshot(log);
     struct segment *seg = segment_new(log, base_offset);

@@ -148,6 +148,42 @@ static void test_an_empty_log_that_begins_elsewhere_keeps_its_place_over_a_crash
     assert_int_equal(log_end_offset(fixture_find(f, "orders", 0)), 500);
 }
 
+/* A leader's compacted log may begin so far up that the first segment, which is empty, cannot hold
+ * the batch. A truncation below it comes back to that segment. */
+static void test_a_first_batch_far_above_an_empty_log_leaves_a_segment_in_front(void **state)
+{
+    struct fixture *f = *state;
+    const int64_t far = INT64_C(3000000000);
+    fixture_start(f);
+    struct log *log = fixture_log(f, "orders", 0);
+    assert_err(append_replica(log, &(struct batch_spec){.base_offset = far, .records = 2}), ERR_OK);
+    assert_true(file_exists(f, segment_files[0]));
+    assert_int_equal(check_readable(log, 0, far + 2), 2);
+    fixture_restart(f);
+    log = fixture_find(f, "orders", 0);
+    assert_int_equal(check_readable(log, 0, far + 2), 2);
+    fixture_crash(f);
+    log = fixture_find(f, "orders", 0);
+    assert_int_equal(check_readable(log, 0, far + 2), 2);
+    assert_err(log_truncate(log, 81), ERR_OK);
+    assert_int_equal(log_end_offset(log), 81);
+    append_many(log, 1, 3, 10);
+    assert_int_equal(check_readable(log, 0, 84), 3);
+}
+
+static void test_a_truncation_to_a_segment_that_was_never_written_keeps_the_log(void **state)
+{
+    struct fixture *f = *state;
+    fixture_start(f);
+    struct log *log = fixture_log(f, "orders", 0);
+    struct batch_spec spec = {.base_offset = INT64_C(3000000000), .records = 2};
+    assert_err(append_replica(log, &spec), ERR_OK);
+    assert_err(log_truncate(log, 81), ERR_OK);
+    append_many(log, 1, 3, 10);
+    assert_int_equal(check_readable(log, 0, 84), 3);
+    assert_int_equal(f->dirs_failed, 0);
+}
+
 static void test_a_deleted_log_writes_nothing_into_its_successors_directory(void **state)
 {
     struct fixture *f = *state;
@@ -175,6 +211,8 @@ int main(void)
         T(test_a_flush_writes_the_epochs_of_what_it_covers),
         T(test_epochs_that_no_file_holds_are_read_from_the_batches),
         T(test_an_empty_log_that_begins_elsewhere_keeps_its_place_over_a_crash),
+        T(test_a_first_batch_far_above_an_empty_log_leaves_a_segment_in_front),
+        T(test_a_truncation_to_a_segment_that_was_never_written_keeps_the_log),
         T(test_a_deleted_log_writes_nothing_into_its_successors_directory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
