@@ -26,23 +26,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Nothing here is about power cuts, and the disk would be most of the time, as would a file system
  * that looks for inodes which were not just removed. */
-static void set_up(void **state)
-{
-    fixture_setup_in(access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", state);
-}
-
 static int no_sync(int fd)
 {
     (void)fd;
     return 0;
 }
 
-static void leave_out_syncs(void)
+static void leave_out_the_disk(void)
 {
     static struct file_ops quick;
     quick = file_ops_system;
     quick.fsync = quick.fdatasync = quick.syncfs = no_sync;
     file_ops = &quick;
+    if (access("/dev/shm", W_OK) == 0)
+        fixture_parent = "/dev/shm";
 }
 
 static struct {
@@ -87,7 +84,7 @@ static int compare_names(const void *a, const void *b)
 static void make_files(void)
 {
     void *state;
-    set_up(&state);
+    fixture_setup(&state);
     struct fixture *f = state;
     set_small(f);
     fixture_start(f);
@@ -199,13 +196,13 @@ static void use(struct log *log)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    leave_out_syncs();
+    leave_out_the_disk();
     if (files_count == 0)
         make_files();
     if (size < 1)
         return 0;
     void *state;
-    set_up(&state);
+    fixture_setup(&state);
     struct fixture *f = state;
     uint8_t settings = *data++;
     size--;

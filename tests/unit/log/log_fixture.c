@@ -40,15 +40,12 @@ static const struct log_config test_config = {
     .compression = COMPRESSION_PRODUCER,
 };
 
+const char *fixture_parent = "/tmp";
+
 int fixture_setup(void **state)
 {
-    return fixture_setup_in("/tmp", state);
-}
-
-int fixture_setup_in(const char *parent, void **state)
-{
     struct fixture *f = mem_new(struct fixture);
-    snprintf(f->dir, sizeof f->dir, "%.40s/stoker-log-XXXXXX", parent);
+    snprintf(f->dir, sizeof f->dir, "%.40s/stoker-log-XXXXXX", fixture_parent);
     assert_non_null(mkdtemp(f->dir));
     snprintf(f->second_dir, sizeof f->second_dir, "%s-b", f->dir);
     f->dirs_count = 1;

@@ -24,9 +24,10 @@ struct fixture {
     int dirs_failed;
 };
 
+extern const char *fixture_parent; /* where the directory is made; /tmp */
+
 /* For cmocka's setup and teardown. */
 int fixture_setup(void **state);
-int fixture_setup_in(const char *parent, void **state); /* the directory that theirs is made in */
 int fixture_teardown(void **state);
 
 /* Begin a run of the broker's log part on the directory; end it cleanly, or as kill -9 would. */
