@@ -256,6 +256,7 @@ static void take_assignment(struct partition *partition,
     partition->recovery_state = assignment->recovery_state;
     partition->is_isr_pending = false; /* the controller has spoken since we asked */
     partition->joining_id = NO_BROKER;
+    partition->is_stopped = false;
     if (!uuid_is_zero(assignment->topic_id))
         partition->topic_id = assignment->topic_id;
     free(partition->isr);
@@ -356,10 +357,10 @@ enum err partition_lead(struct partition *partition, const struct partition_assi
     if (assignment->partition_epoch < partition->partition_epoch)
         return ERR_OK; /* an older state of the znode than we have acted on */
     bool is_new_epoch = assignment->leader_epoch > partition->leader_epoch;
-    /* Where epochs are missing, somebody else may have led meanwhile, and our followers may have cut
-     * what we saw them have. */
-    bool was_leader = partition->role == ROLE_LEADER &&
-                      assignment->leader_epoch <= partition->leader_epoch + 1;
+    /* Where epochs are missing, somebody else may have led meanwhile, and our followers may have
+     * cut what we saw them have. */
+    bool was_leader =
+        partition->role == ROLE_LEADER && assignment->leader_epoch <= partition->leader_epoch + 1;
     if (is_new_epoch) { /* first, as it may fail, and then nothing has changed */
         enum err e = log_assign_epoch(log, assignment->leader_epoch, log_end_offset(log));
         if (e)
@@ -397,6 +398,18 @@ void partition_follow(struct partition *partition, const struct partition_assign
     partition->isr_count = 0; /* only the leader speaks of it */
     partition->role = ROLE_FOLLOWER;
     partition_tell_everyone(partition);
+}
+
+void partition_stop(struct partition *partition)
+{
+    LOCK_SCOPE(&partition->lock);
+    partition->is_stopped = partition->role == ROLE_FOLLOWER;
+}
+
+bool partition_is_stopped(struct partition *partition)
+{
+    LOCK_SCOPE(&partition->lock);
+    return partition->is_stopped;
 }
 
 void partition_retire(struct partition *partition, bool is_offline)
@@ -442,6 +455,9 @@ enum err partition_judge_assignment(struct partition *partition,
         return ERR_STALE_CONTROLLER_EPOCH;
     if (assignment->leader == partition->broker_id)
         partition_confirm_leading(partition);
+    /* The controller took it for one that was about to stop, and does no longer. */
+    if (partition->is_stopped && assignment->leader != partition->broker_id)
+        return ERR_OK;
     if (gets_id && !has_id) {
         *ret_id_only = true;
         return ERR_OK;

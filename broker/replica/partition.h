@@ -89,6 +89,10 @@ MUST_USE enum err partition_lead(struct partition *partition,
 /* Follow: requests that wait are answered NOT_LEADER_OR_FOLLOWER. */
 void partition_follow(struct partition *partition, const struct partition_assignment *assignment,
                       struct log *log, int64_t high_watermark);
+/* StopReplica without deletion: a follower fetches no more until it is told a role, be it the one
+ * that it has. */
+void partition_stop(struct partition *partition);
+bool partition_is_stopped(struct partition *partition);
 /* No role any more (StopReplica), or the directory failed (offline): all who wait are told. */
 void partition_retire(struct partition *partition, bool is_offline);
 void partition_set_topic_id(struct partition *partition, struct uuid topic_id);

@@ -33,6 +33,7 @@ struct partition {
     int32_t *isr, *replicas;
     int32_t isr_count, replicas_count;
     int8_t recovery_state;
+    bool is_stopped;                /* of a follower: by StopReplica, until it takes a role again */
     bool is_isr_pending;            /* a change is on its way to the controller */
     int32_t joining_id;             /* whom that change would add, or NO_BROKER */
     struct remote_replica *remotes; /* of replicas[] without ourselves */

@@ -283,8 +283,10 @@ static enum err stop_partition(struct replica_manager *manager, struct slice top
         }
     }
     enum err e = ERR_OK;
-    if (partition)
+    if (partition) {
         replica_unfollow(manager, partition);
+        partition_stop(partition);
+    }
     if (partition && is_delete) {
         partition_retire(partition, false);
         replica_manager_remove(manager, topic, index);

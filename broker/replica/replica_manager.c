@@ -192,7 +192,8 @@ static void follow_again(void *context, struct partition *partition)
 {
     struct replica_manager *manager = context;
     int32_t leader_id = partition_leader_id(partition);
-    if (partition_role(partition) == ROLE_FOLLOWER && leader_id >= 0)
+    if (partition_role(partition) == ROLE_FOLLOWER && leader_id >= 0 &&
+        !partition_is_stopped(partition))
         manager->fetchers.follow(manager->fetchers.context, partition, leader_id,
                                  partition_leader_epoch(partition));
 }

@@ -68,6 +68,28 @@ static void test_a_follower_told_again_goes_on_fetching_where_it_is(void **state
     partition_unref(p);
 }
 
+/* A broker whose disk stood still is taken for one that shuts down, and stays: where it was not in
+ * the ISR the leader epoch is the same when it is told anew. */
+static void test_a_follower_that_was_stopped_fetches_again_when_it_is_told_the_same(void **state)
+{
+    struct replicas *r = *state;
+    struct heard heard = {0};
+    listen_to(r, &heard);
+    struct role_spec spec = role(2, EPOCH);
+    struct partition *p = take_role(r, &spec);
+    assert_int_equal(heard.follows, 1);
+    assert_code(tell_stop(r, "t", 0, EPOCH, false), ERR_OK);
+    assert_int_equal(heard.unfollows, 1);
+    replica_manager_follow_all(r->manager); /* another number of fetchers is no role */
+    assert_int_equal(heard.follows, 1);
+    assert_answer(r, spec, ERR_OK);
+    assert_int_equal(heard.follows, 2);
+    assert_int_equal(heard.leader_epoch, EPOCH);
+    assert_answer(r, spec, ERR_STALE_CONTROLLER_EPOCH);
+    assert_int_equal(heard.follows, 2);
+    partition_unref(p);
+}
+
 /* T28: nor does a leader begin its epoch anew, or forget what its followers have. */
 static void test_a_leader_told_again_keeps_what_it_knows(void **state)
 {
@@ -149,6 +171,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, replicas_setup, replicas_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_a_follower_told_again_goes_on_fetching_where_it_is),
+        TEST(test_a_follower_that_was_stopped_fetches_again_when_it_is_told_the_same),
         TEST(test_a_leader_told_again_keeps_what_it_knows),
         TEST(test_a_leader_leads_on_where_nobody_is_named_and_gives_way_to_the_next),
         TEST(test_a_follower_waits_where_nobody_is_named_and_follows_the_next),
