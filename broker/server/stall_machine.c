@@ -26,6 +26,8 @@ static int64_t oldest_age_ms(const struct stall_machine *machine, int64_t now_ns
     int64_t oldest_ns = 0;
     for (int i = 0; i < machine->dirs_count; i++) {
         int64_t began_ns = world->oldest_began_ns(world->context, i);
+        if (began_ns && began_ns < machine->awake_since_ns)
+            began_ns = machine->awake_since_ns;
         if (began_ns && (!oldest_ns || began_ns < oldest_ns)) {
             oldest_ns = began_ns;
             *ret_dir = i;
@@ -100,8 +102,21 @@ static void be_returning(struct stall_machine *machine, int64_t age_ms, int64_t 
         ask_for_renewal(machine, now_ms);
 }
 
+/* Nobody looked for so long that this process or its machine must have been frozen: that time is
+ * not the disk's, and the followers could not fetch in it. */
+static void notice_own_sleep(struct stall_machine *machine, int64_t now_ns)
+{
+    int64_t since_ns = now_ns - machine->looked_ns;
+    if (machine->looked_ns && since_ns / NS_IN_MS >= machine->notice_ms) {
+        machine->awake_since_ns = now_ns;
+        machine->world->disk_stood(machine->world->context, now_ns / NS_IN_MS);
+    }
+    machine->looked_ns = now_ns;
+}
+
 void stall_machine_look(struct stall_machine *machine, int64_t now_ns)
 {
+    notice_own_sleep(machine, now_ns);
     int dir = 0;
     int64_t age_ms = oldest_age_ms(machine, now_ns, &dir), now_ms = now_ns / NS_IN_MS;
     if (age_ms >= machine->notice_ms) {

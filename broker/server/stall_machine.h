@@ -51,6 +51,7 @@ struct stall_machine {
     int32_t asked_of;     /* the controller that was asked for relief */
     int64_t broker_epoch; /* with which we asked */
     int64_t slow_ms;      /* when an operation was last found to take long */
+    int64_t looked_ns, awake_since_ns;
 };
 
 /* A disk answers again when no operation that began in so long has taken long. */

@@ -160,6 +160,23 @@ static void test_many_short_operations_are_no_stall(void **state)
     assert_int_equal(w.stood_ms, NEVER);
 }
 
+static void test_the_time_in_which_the_process_was_frozen_is_not_the_disks(void **state)
+{
+    (void)state;
+    struct world w = world_new();
+    begin(&w);
+    pass(&w, 500);
+    stand(&w, 1);
+    w.now_ms += 3 * TIMEOUT_MS;
+    pass(&w, STEP_MS);
+    assert_int_equal(w.reliefs, 0);
+    assert_int_equal(w.stood_ms, w.now_ms); /* nor the followers' */
+    pass(&w, TIMEOUT_MS - STEP_MS);
+    assert_int_equal(w.reliefs, 0);
+    pass(&w, STEP_MS); /* it stands all the same */
+    assert_int_equal(w.reliefs, 1);
+}
+
 static void test_a_stall_as_long_as_the_setting_asks_once_to_be_relieved(void **state)
 {
     (void)state;
@@ -343,6 +360,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_stall_shorter_than_the_setting_hands_nothing_over),
         cmocka_unit_test(test_many_short_operations_are_no_stall),
+        cmocka_unit_test(test_the_time_in_which_the_process_was_frozen_is_not_the_disks),
         cmocka_unit_test(test_a_stall_as_long_as_the_setting_asks_once_to_be_relieved),
         cmocka_unit_test(test_followers_are_not_blamed_from_a_fourth_of_it_on),
         cmocka_unit_test(test_who_is_alone_or_not_registered_stays),
