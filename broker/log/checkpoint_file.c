@@ -4,6 +4,8 @@
 
 #include <inttypes.h>
 
+#include "broker/log/partition_dir.h"
+
 #define CHECKPOINT_VERSION 0
 #define WORDS_MAX          3
 
@@ -99,7 +101,7 @@ static enum err read_offset_line(void *context, struct slice line, struct slice 
     struct offsets_reader *reader = context;
     int64_t partition, offset;
     if (!slice_to_int64(words[1], &partition) || partition < 0 || partition > INT32_MAX ||
-        !slice_to_int64(words[2], &offset))
+        !slice_to_int64(words[2], &offset) || offset > LOG_END_MAX)
         return malformed("not a partition and an offset", line);
     return reader->visit(reader->context, words[0], (int32_t)partition, offset);
 }
@@ -120,7 +122,7 @@ static enum err read_epoch_line(void *context, struct slice line, struct slice *
     struct epochs_reader *reader = context;
     int64_t epoch, offset;
     if (!slice_to_int64(words[0], &epoch) || epoch < 0 || epoch > INT32_MAX ||
-        !slice_to_int64(words[1], &offset))
+        !slice_to_int64(words[1], &offset) || offset > LOG_END_MAX)
         return malformed("not an epoch and an offset", line);
     return reader->visit(reader->context, (int32_t)epoch, offset);
 }

@@ -20,7 +20,7 @@ static enum err check_replica_batch(const uint8_t *batch, const struct batch_inf
     if (!batch_crc_is_right(batch))
         return err_note(ERR_CORRUPT_MESSAGE, "batch at offset %" PRId64 " fails its checksum",
                         b->base_offset);
-    if (b->last_offset < b->base_offset || b->last_offset == INT64_MAX)
+    if (b->last_offset < b->base_offset || b->last_offset >= LOG_END_MAX)
         return err_note(ERR_CORRUPT_MESSAGE, "batch at offset %" PRId64 " ends at %" PRId64,
                         b->base_offset, b->last_offset);
     if (b->base_offset < log_end)
@@ -220,6 +220,9 @@ enum err log_append_leader(struct log *log, uint8_t *records, size_t size, int32
         return e;
     struct slice ready = SLICE_NULL;
     LOCK_SCOPE(&log->lock);
+    if (log_end_offset(log) > LOG_END_MAX)
+        return wrap(log, err_note(ERR_UNKNOWN_SERVER_ERROR, "there are no offsets behind %" PRId64,
+                                  log_end_offset(log)));
     e = log_validate(log, records, size, leader_epoch, origin, api_version, arena, &ready, &result);
     if (!e && ready.size > 0)
         e = append_validated(log, ready, origin, &result);

@@ -190,6 +190,12 @@ static enum err find_end(struct log *log, int64_t *ret_end)
     if (e)
         return e;
     while (!(e = segment_scan_next(&scan, &b, &at, &bytes))) {
+        /* The checksum of a batch does not cover its offset. */
+        if (b.last_offset < seg->base_offset || b.last_offset - seg->base_offset > INT32_MAX) {
+            e = err_note(ERR_CORRUPT_MESSAGE, "segment %020" PRId64 " holds offset %" PRId64,
+                         seg->base_offset, b.last_offset);
+            break;
+        }
         *ret_end = b.last_offset + 1;
         if (b.max_timestamp > seg->max_timestamp) {
             seg->max_timestamp = b.max_timestamp;

@@ -116,7 +116,7 @@ bool segment_file_parse(const char *name, int64_t *ret_base_offset, enum segment
 {
     int64_t base_offset;
     if (strlen(name) <= OFFSET_DIGITS || name[0] < '0' || name[0] > '9' ||
-        !slice_to_int64(slice_of(name, OFFSET_DIGITS), &base_offset))
+        !slice_to_int64(slice_of(name, OFFSET_DIGITS), &base_offset) || base_offset > LOG_END_MAX)
         return false;
     const char *rest = name + OFFSET_DIGITS;
     for (int file = 0; file < SEGMENT_FILE_COUNT; file++) {

@@ -45,6 +45,10 @@ enum segment_file_state { STATE_PLAIN, STATE_DELETED, STATE_CLEANED, STATE_SWAP,
 extern const char *const segment_file_suffix[SEGMENT_FILE_COUNT]; /* ".log", … */
 extern const char *const segment_state_suffix[STATE_COUNT];       /* "", ".deleted", … */
 
+/* No log ends above it, so that offsets can be counted on from any end: an append brings fewer
+ * records than the rest of an int64. What says otherwise, a file or a leader, is damaged. */
+#define LOG_END_MAX (INT64_MAX - (INT64_C(1) << 40))
+
 #define SEGMENT_FILE_NAME_SIZE 48
 void segment_file_name(int64_t base_offset, enum segment_file file, enum segment_file_state state,
                        char ret_name[static SEGMENT_FILE_NAME_SIZE]);
