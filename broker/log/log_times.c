@@ -45,7 +45,8 @@ static enum err search_start(struct segment *seg, int64_t timestamp_ms, int64_t 
 {
     uint8_t entry[TIMEINDEX_ENTRY_SIZE];
     bool is_found;
-    enum err e = index_lookup(seg, &seg->times, timestamp_ms - 1, true, entry, &is_found);
+    int64_t below = timestamp_ms > INT64_MIN ? timestamp_ms - 1 : INT64_MIN;
+    enum err e = index_lookup(seg, &seg->times, below, true, entry, &is_found);
     *ret_offset = seg->base_offset + (!e && is_found ? (int32_t)get_be32(entry + 8) : 0);
     return e;
 }

@@ -117,7 +117,7 @@ enum err producer_snapshot_decode(struct producer_state *state, struct slice byt
         struct producer_entry entry;
         read_entry(bytes.data + at, &entry);
         bool is_expired = entry.txn_first_offset == NO_OFFSET &&
-                          now_ms - entry.last_timestamp_ms >= expiration_ms;
+                          entry.last_timestamp_ms <= now_ms - expiration_ms;
         if (!is_expired)
             add_entry(state, &entry);
     }

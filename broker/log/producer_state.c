@@ -353,7 +353,7 @@ void producer_state_expire(struct producer_state *state, int64_t now_ms, int64_t
     for (size_t i = 0; (e = map_next(&state->entries, &i));) {
         struct producer_entry *entry = e->value;
         if (entry->txn_first_offset == NO_OFFSET &&
-            now_ms - entry->last_timestamp_ms >= expiration_ms)
+            entry->last_timestamp_ms <= now_ms - expiration_ms)
             remove_entry(state, entry);
     }
 }

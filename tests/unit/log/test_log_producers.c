@@ -405,6 +405,22 @@ static void test_the_batches_in_flight_are_found_where_sequences_wrap(void **sta
         check_repeated(log, sequences[i], 2 * (int64_t)i);
 }
 
+/* As a leader may send it, and a client may ask for it. */
+static void test_a_timestamp_at_the_beginning_of_all_time_is_as_good_as_any(void **state)
+{
+    struct fixture *f = *state;
+    struct timestamp_offset found;
+    fixture_start(f);
+    struct batch_spec spec = of_producer(1, 0, 1);
+    spec.timestamp = INT64_MIN;
+    assert_err(append_replica(fixture_log(f, "orders", 0), &spec), ERR_OK);
+    fixture_restart(f); /* the snapshot is read, and who is in it may have expired */
+    struct log *log = fixture_find(f, "orders", 0);
+    producer_state_expire(&log->producers, 0, 1000);
+    assert_err(log_offset_for_timestamp(log, INT64_MIN, &found), ERR_OK);
+    assert_int_equal(found.offset, 0);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -419,6 +435,7 @@ int main(void)
         T(test_markers_of_an_old_coordinator_or_epoch_are_refused),
         T(test_trap_25_the_aborted_list_misses_none_and_ascends),
         T(test_a_slice_is_bounded_by_the_index),
+        T(test_a_timestamp_at_the_beginning_of_all_time_is_as_good_as_any),
         T(test_a_snapshot_that_is_cut_or_changed_anywhere_is_refused),
         T(test_after_a_clean_stop_all_five_in_flight_are_still_duplicates),
         T(test_after_a_crash_and_a_truncation_all_five_in_flight_are_still_duplicates),
