@@ -99,7 +99,13 @@ enum err output_prepare(struct output *output)
     return ERR_OK;
 }
 
-static ssize_t send_some(struct output *output, int fd, bool more_follows, size_t *ret_spliced)
+static size_t lesser(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static ssize_t send_some(struct output *output, int fd, size_t max, bool more_follows,
+                         size_t *ret_spliced)
 {
     struct answer *answer = &output->answer;
     struct answer_splice *splice =
@@ -107,14 +113,16 @@ static ssize_t send_some(struct output *output, int fd, bool more_follows, size_
     size_t until = splice ? splice->at : answer->bytes.size;
     ssize_t n;
     if (output->sent_bytes < until) {
-        n = send(fd, answer->bytes.data + output->sent_bytes, until - output->sent_bytes,
+        n = send(fd, answer->bytes.data + output->sent_bytes,
+                 lesser(until - output->sent_bytes, max),
                  MSG_NOSIGNAL | MSG_DONTWAIT | (splice || more_follows ? MSG_MORE : 0));
         if (n > 0)
             output->sent_bytes += (size_t)n;
         return n;
     }
     off_t position = splice->position + (off_t)output->spliced_bytes;
-    n = sendfile(fd, splice->fd, &position, splice->size_bytes - output->spliced_bytes);
+    n = sendfile(fd, splice->fd, &position,
+                 lesser(splice->size_bytes - output->spliced_bytes, max));
     if (n == 0) {
         errno = ENODATA; /* the file is shorter than the slice: nothing can complete this answer */
         return -1;
@@ -144,7 +152,8 @@ enum output_state output_send(struct output *output, int fd, bool more_follows, 
     while (!is_sent(output)) {
         if (*ret_sent >= OUTPUT_TURN_MAX_BYTES)
             return OUTPUT_BLOCKED;
-        ssize_t n = send_some(output, fd, more_follows, ret_spliced);
+        ssize_t n =
+            send_some(output, fd, OUTPUT_TURN_MAX_BYTES - *ret_sent, more_follows, ret_spliced);
         if (n >= 0) {
             *ret_sent += (size_t)n;
             continue;

@@ -8,7 +8,7 @@
 #define OUTPUT_COPY_MAX_BYTES (16 << 10) /* slices up to this are copied rather than spliced */
 #define OUTPUT_KEEP_MAX_BYTES (64 << 10) /* a larger buffer is given back after its answer */
 #define OUTPUT_TURN_MAX_BYTES                                                                      \
-    (4 << 20) /* what one connection may send before others have their turn */
+    (512 << 10) /* what one connection may send before others have their turn */
 
 struct output {
     struct answer answer;
