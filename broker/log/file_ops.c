@@ -79,7 +79,7 @@ static int system_allocate(int fd, off_t position, off_t size)
 }
 
 /* ext4 books each block of a delayed allocation. Others do not, or refuse, or would have to copy
- * * what was allocated ahead. */
+ * what was allocated ahead. */
 static int64_t system_room_ahead(int fd)
 {
     struct statfs fs;
