@@ -2,6 +2,7 @@
  * of these rows and no others; a key that is not here closes the connection, as Kafka does. */
 #include "broker/api/handlers.h"
 #include "broker/base/thread.h"
+#include "broker/server/controller_ask.h"
 #include "broker/server/server_internal.h"
 #include "broker/wire/api_key.h"
 #include "broker/wire/wire.h"
@@ -81,10 +82,14 @@ static void post_to_control(struct request *request, void (*handle)(struct reque
     }
 ON_CONTROL(leader_and_isr_with_settings)
 ON_CONTROL(stop_replica)
-ON_CONTROL(update_metadata)
 ON_CONTROL(describe_configs)
 ON_CONTROL(alter_configs)
 ON_CONTROL(incremental_alter_configs)
+
+static void on_control_update_metadata(struct request *request)
+{
+    post_to_control(request, controller_ask_update_metadata);
+}
 
 /* --- the table as the network and ApiVersions want it --- */
 

@@ -12,6 +12,7 @@
 
 struct channel {
     struct list_node node; /* in the list of those to be freed */
+    int32_t broker_id;
     struct peer *peer;
     struct list_node calls;
     char *host;
@@ -83,6 +84,7 @@ static struct channel *channel_new(struct broker_channels *channels, int32_t bro
     options.broker_id = broker_id;
     options.connect_timeout_ms = channels->options.connect_timeout_ms;
     channel->peer = peer_new(&options);
+    channel->broker_id = broker_id;
     channel->host = mem_strdup(endpoint->host);
     channel->port = endpoint->port;
     list_init(&channel->calls);
@@ -136,6 +138,24 @@ static void forget(struct controller_peers *peers, int32_t broker_id)
         list_remove(node);
     list_push_back(&channels->dead, &channel->node);
     event_active(channels->burial, EV_TIMEOUT, 0);
+}
+
+/* What the others still say about these calls is heard by nobody. */
+void broker_channels_give_up(struct broker_channels *channels, int32_t except_id, enum err e)
+{
+    struct list_node calls;
+    list_init(&calls);
+    struct map_entry *entry;
+    for (size_t i = 0; (entry = map_next(&channels->by_broker, &i));) {
+        struct channel *channel = entry->value;
+        for (struct list_node *node;
+             channel->broker_id != except_id && (node = list_pop_front(&channel->calls));)
+            list_push_back(&calls, node);
+    }
+    for (struct list_node *node; (node = list_pop_front(&calls));) {
+        struct call *call = list_entry(node, struct call, node);
+        call->sent(call->context, e, NULL);
+    }
 }
 
 struct broker_channels *broker_channels_new(const struct broker_channels_options *options)

@@ -18,4 +18,6 @@ struct broker_channels_options {
 struct broker_channels *broker_channels_new(const struct broker_channels_options *options);
 /* Nothing is called back after it. The loop must not run any more. */
 void broker_channels_free(struct broker_channels *channels);
+/* Whoever waits for another broker than this one is told this error at once. */
+void broker_channels_give_up(struct broker_channels *channels, int32_t except_id, enum err e);
 struct controller_peers *broker_channels_peers(struct broker_channels *channels);

@@ -1,6 +1,8 @@
 /* Asking the controller that our metadata cache names. */
 #include "broker/server/controller_ask.h"
 
+#include "broker/api/handlers.h"
+
 static void remote_answered(void *context, enum err e, const void *response)
 {
     struct controller_ask *ask = context;
@@ -41,6 +43,27 @@ static void run(struct controller *controller, void *context)
         ask->local(controller, ask);
     else
         send_to_remote(ask);
+}
+
+static void give_up_others(struct controller *controller, void *context)
+{
+    struct server *server = context;
+    int32_t id = metadata_controller_id(server->broker.metadata_cache);
+    if (controller && id >= 0)
+        broker_channels_give_up(
+            server->client_channels, id,
+            err_note(ERR_NOT_CONTROLLER, "broker %d has become controller", (int)id));
+}
+
+/* Who asked a controller that is frozen or cut off would wait for its answer, though there is
+ * another. */
+void controller_ask_update_metadata(struct request *request)
+{
+    struct server *server = request->broker->server;
+    int32_t before = metadata_controller_id(server->broker.metadata_cache);
+    handle_update_metadata(request);
+    if (metadata_controller_id(server->broker.metadata_cache) != before)
+        controller_thread_post(server->controller_thread, give_up_others, server);
 }
 
 void controller_ask_send(struct controller_ask *ask)

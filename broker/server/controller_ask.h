@@ -19,6 +19,10 @@ struct controller_ask {
     struct arena *arena;
 };
 
+/* Handles UpdateMetadata: where it names another controller, what the last one was asked is
+ * answered NOT_CONTROLLER. Thread: control. */
+void controller_ask_update_metadata(struct request *request);
+
 /* Threads: any. */
 void controller_ask_send(struct controller_ask *ask);
 void controller_ask_answered(void *ask, const void *response);
