@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "broker/api/handlers.h"
+#include "broker/server/controller_ask.h"
 #include "broker/wire/wire.h"
 #include "tests/sim/cluster.h"
 #include "tests/sim/node.h"
@@ -134,7 +135,7 @@ static void (*handler_of(int16_t api_key))(struct request *request)
     case API_LEADER_AND_ISR:
         return handle_leader_and_isr;
     case API_UPDATE_METADATA:
-        return handle_update_metadata;
+        return controller_ask_update_metadata;
     case API_STOP_REPLICA:
         return handle_stop_replica;
     case API_ALTER_PARTITION:
@@ -415,6 +416,17 @@ int64_t calls_next_timer_ms(const struct cluster *cluster)
 }
 
 /* ---- Death ---- */
+
+void calls_give_up(struct node *node, int32_t except_id, enum err e)
+{
+    list_for_each (&node->cluster->calls, each) {
+        struct call *call = list_entry(each, struct call, all);
+        bool is_of_a_controller = call->request.api_key == API_ALTER_PARTITION ||
+                                  call->request.api_key == API_CONTROLLED_SHUTDOWN;
+        if (call->from == node->id && call->to != except_id && is_of_a_controller)
+            tell(call, e, NULL);
+    }
+}
 
 void calls_caller_died(struct node *node)
 {

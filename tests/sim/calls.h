@@ -26,6 +26,9 @@ bool calls_step(struct cluster *cluster, bool is_lossy);
 void calls_run_timers(struct cluster *cluster);
 int64_t calls_next_timer_ms(const struct cluster *cluster);
 
+/* What this node asked of a controller, unless it is this one, is answered with the error. */
+void calls_give_up(struct node *node, int32_t except_id, enum err e);
+
 /* The process of a node is gone: whom it asked is not told, and who asked it hears that the
  * connection is closed. Between the two, calls_let_go() lets its handlers end. */
 void calls_caller_died(struct node *node);

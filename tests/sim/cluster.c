@@ -322,6 +322,12 @@ static bool leader_is_whole(struct cluster *cluster, const char *topic, int32_t 
         return false;
     struct isr_view view = partition_isr_view(p);
     struct log *log = partition_log(p);
+    trace_debug("leader of %s-%" PRId32 " broker=%" PRId32 " leads=%d epoch=%" PRId32
+                " znode_epoch=%" PRId32 " isr=%" PRId32 " znode_isr=%" PRId32 " replicas=%" PRId32
+                " high_watermark=%" PRId64 " end=%" PRId64,
+                topic, partition, state->leader, view.is_leader, view.leader_epoch,
+                state->leader_epoch, view.committed_count, state->isr.count, view.replicas_count,
+                partition_high_watermark(p), log ? log_end_offset(log) : -1);
     bool is_whole = view.is_leader && view.leader_epoch == state->leader_epoch &&
                     view.committed_count == view.replicas_count &&
                     state->isr.count == view.replicas_count && log &&

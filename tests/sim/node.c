@@ -384,6 +384,11 @@ static void send_to_controller(struct controller_peers *peers, int32_t broker_id
                          context);
 }
 
+void broker_channels_give_up(struct broker_channels *channels, int32_t except_id, enum err e)
+{
+    calls_give_up(channels->node, except_id, e);
+}
+
 void node_init(struct node *node, struct cluster *cluster, int32_t id, const char *dir)
 {
     *node = (struct node){.cluster = cluster, .process = &cluster->world->brokers[id], .id = id};
