@@ -114,6 +114,8 @@ static void pick(const struct context *context, const struct partition *partitio
         break;
     case ELECT_REASSIGNMENT:
         choice->leader = first_in_sync(context, partition, target);
+        if (choice->leader == LEADER_NONE) /* one that is on its way out, until it may go */
+            choice->leader = first_in_sync(context, partition, &partition->replicas);
         break;
     case ELECT_PREFERRED: {
         struct ids first = {.ids = partition->replicas.ids,
@@ -151,11 +153,10 @@ static void choose_isr(const struct context *context, const struct partition *pa
 }
 
 static void choose_told(const struct context *context, const struct partition *partition,
-                        enum election how, const struct ids *target, struct leader_choice *choice)
+                        enum election how, struct leader_choice *choice)
 {
-    const struct ids *from = how == ELECT_REASSIGNMENT ? target : &partition->replicas;
-    for (int32_t i = 0; i < from->count; i++) {
-        int32_t id = from->ids[i];
+    for (int32_t i = 0; i < partition->replicas.count; i++) {
+        int32_t id = partition->replicas.ids[i];
         bool offline_election = how == ELECT_OFFLINE || how == ELECT_OFFLINE_UNCLEAN;
         if (offline_election && !online(context, partition, id))
             continue;
@@ -177,7 +178,7 @@ bool leader_pick(const struct context *context, const struct partition *partitio
     bool is_decided = choice.leader != LEADER_NONE || choice.unchanged;
     if (is_decided) {
         choose_isr(context, partition, how, &choice);
-        choose_told(context, partition, how, &target, &choice);
+        choose_told(context, partition, how, &choice);
         *ret_choice = choice;
     }
     ids_done(&target);

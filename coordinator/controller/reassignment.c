@@ -16,6 +16,7 @@
 
 #include "broker/base/trace.h"
 #include "coordinator/controller/codec.h"
+#include "coordinator/controller/last_standing.h"
 
 /* ---- The topic znode ---- */
 
@@ -126,15 +127,21 @@ static void ids_add_missing(struct ids *to, const struct ids *from, const struct
 
 /* A replica that was being added may be the only one in sync by now. To drop it, and delete its
  * log, would lose what was acknowledged: KRaft refuses that, the JVM's ZooKeeper controller does
- * it. */
-static bool keeps_in_sync(const struct partition *partition, const struct ids *replicas)
+ * it. Where it leads, another one has to be there that can. */
+static bool keeps_in_sync(const struct context *context, const struct partition *partition,
+                          const struct ids *replicas)
 {
     const struct ids *isr = &partition->leadership.isr;
     if (!partition->has_leadership || isr->count == 0)
         return true;
-    for (int32_t i = 0; i < isr->count; i++)
-        if (ids_contains(replicas, isr->ids[i]))
+    int32_t leader = partition->leadership.leader;
+    bool leader_stays = leader < 0 || ids_contains(replicas, leader);
+    for (int32_t i = 0; i < isr->count; i++) {
+        int32_t id = isr->ids[i];
+        if (ids_contains(replicas, id) &&
+            (leader_stays || standing_is_whole(context, partition, id)))
             return true;
+    }
     return false;
 }
 
@@ -156,7 +163,7 @@ static void assign_target(struct controller *controller, struct plan *plan)
     plan->has_changed = !ids_equal(&replicas, &partition->replicas) ||
                         !ids_equal(&adding, &partition->adding) ||
                         !ids_equal(&removing, &partition->removing);
-    plan->keeps_records = keeps_in_sync(partition, &replicas);
+    plan->keeps_records = keeps_in_sync(&controller->context, partition, &replicas);
     partition_assign(&controller->context, partition, &replicas, &adding, &removing);
     ids_done(&origin);
     ids_done(&replicas);
@@ -395,12 +402,25 @@ enum err reassignments_resume(struct controller *controller, const struct broker
     return partitions.count ? reassignments_advance(controller, &partitions) : ERR_OK;
 }
 
+/* Before its log goes: a partition without a leader would wait for one until a broker comes or
+ * goes. */
+static enum err replace_leaders(struct controller *controller, const struct partition_list *led)
+{
+    if (led->count == 0)
+        return ERR_OK;
+    batch_begin(controller);
+    enum err e = partitions_elect(controller, led, ELECT_REASSIGNMENT, NULL);
+    if (!e)
+        batch_send(controller);
+    return e;
+}
+
 static enum err begin_planned(struct controller *controller, struct plan *plans, size_t count)
 {
     enum err e = write_plans(controller, plans, count);
     if (e)
         return e;
-    PARTITION_LIST begun = {0};
+    PARTITION_LIST begun = {0}, led_by_dropped = {0};
     REPLICA_LIST dropped = {0};
     for (size_t i = 0; i < count; i++) {
         struct partition *partition = plans[i].wish->partition;
@@ -411,9 +431,13 @@ static enum err begin_planned(struct controller *controller, struct plan *plans,
                    partition->topic->name, partition->id, partition->adding.count,
                    partition->removing.count);
         list_replicas(&dropped, partition, &plans[i].dropped);
+        if (ids_contains(&plans[i].dropped, partition->leadership.leader))
+            partition_list_add(&led_by_dropped, partition);
         partition_list_add(&begun, partition);
     }
-    e = delete_replicas(controller, &dropped);
+    e = replace_leaders(controller, &led_by_dropped);
+    if (!e)
+        e = delete_replicas(controller, &dropped);
     return e || begun.count == 0 ? e : reassignments_advance(controller, &begun);
 }
 

@@ -137,6 +137,27 @@ static void test_a_dropped_replica_that_was_in_sync_leaves_the_isr_first(void **
     finish(world);
 }
 
+/* KAFKA-14424: with the JVM's ZooKeeper controller nobody leads then, until a broker comes or goes.
+ */
+static void test_where_a_dropped_replica_leads_another_one_leads_before_its_log_goes(void **state)
+{
+    (void)state;
+    struct world *world = cluster(5, "{\"0\":[1,2]}");
+    reassign(world, IDS(3, 4), ERR_OK);
+    set_isr(world, IDS(1, 2, 3));
+    stop(world, 1);
+    assert_int_equal(world_leader(world, "orders", 0), 3);
+    history_begin(world);
+    cancel(world, ERR_OK);
+    assert_int_equal(world_leader(world, "orders", 0), 2);
+    const char *leads = strstr(history_text(world), "LISR 2 orders-0 leader=2");
+    const char *goes = strstr(history_text(world), "SR 3 orders-0");
+    assert_true(leads && goes && leads < goes);
+    assert_false(world->brokers[3].replicas[0][0].hosted);
+    assert_true(topic_says(world, "\"partitions\":{\"0\":[1,2]}"));
+    finish(world);
+}
+
 /* Only the one that was added has all records: it is not dropped. */
 static void test_the_last_replica_in_sync_is_not_dropped(void **state)
 {
@@ -393,6 +414,7 @@ int main(void)
         cmocka_unit_test(test_a_leader_in_the_target_stays_with_a_higher_epoch),
         cmocka_unit_test(test_a_new_target_replaces_the_running_one_and_drops_what_it_had_added),
         cmocka_unit_test(test_a_dropped_replica_that_was_in_sync_leaves_the_isr_first),
+        cmocka_unit_test(test_where_a_dropped_replica_leads_another_one_leads_before_its_log_goes),
         cmocka_unit_test(test_the_last_replica_in_sync_is_not_dropped),
         cmocka_unit_test(test_a_cancellation_goes_back_to_the_origin_in_the_order_that_is_stored),
         cmocka_unit_test(test_the_same_replicas_in_another_order_are_done_at_once),
