@@ -1,9 +1,9 @@
 /* Disk space ahead of the newest segment's end. Where blocks are there already, a write into the
  * page cache need not book them one by one, as a file system with delayed allocation does
- * otherwise: about a tenth of what a loaded broker costs the processor on ext4. The file's size
- * stays (no reader, no retention and no other broker sees a difference), and what lies behind the
- * end is given back when the segment ends, when the log rests, and at an orderly stop; after a
- * crash the recovery does it.
+ * otherwise: on ext4 about a tenth of what a loaded broker costs the processor beside the copying
+ * itself. The file's size stays (no reader, no retention and no other broker sees a difference),
+ * and what lies behind the end is given back when the segment ends, when the log rests, and at an
+ * orderly stop; after a crash the recovery does it.
  *
  * A step is as long as the segment so far, within bounds, so that thousands of small logs take
  * nothing. It is a wish and never a need: all logs of a directory together hold no more than a

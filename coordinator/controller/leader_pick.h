@@ -5,10 +5,10 @@
 #include "coordinator/controller/context.h"
 
 enum election {
-    ELECT_OFFLINE,             /* any in-sync replica that is online */
-    ELECT_OFFLINE_UNCLEAN,     /* the same, else any replica that is online */
-    ELECT_REASSIGNMENT,        /* the first of the target that is online and in sync */
-    ELECT_PREFERRED,           /* the first assigned replica, if online and in sync */
+    ELECT_OFFLINE,         /* any in-sync replica that is online */
+    ELECT_OFFLINE_UNCLEAN, /* the same, else any replica that is online */
+    ELECT_REASSIGNMENT,    /* the first that is online and in sync, of the target before others */
+    ELECT_PREFERRED,       /* the first assigned replica, if online and in sync */
     ELECT_CONTROLLED_SHUTDOWN, /* one in sync that is not shutting down */
     ELECT_UNCHANGED,           /* the same, or still nobody, in a new leader epoch */
 };

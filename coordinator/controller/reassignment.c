@@ -1,10 +1,9 @@
 /* Reassignments (KIP-455): a partition's replicas are moved to a target while records flow.
  *
- *     replicas = target, then those of the origin that are not in it; adding, removing: the
- * differences
+ *     replicas: the target, then those of the origin that are not in it
+ *     adding, removing: the differences
  *
- *     begin -----> adding are NEW; the leader lets them catch up ---- the target is in sync ---->
- * finish
+ *     begin --> adding are NEW, the leader lets them catch up -- the target is in sync --> end
  *
  * Phases and their order are those of zookeeper-and-controller.md §4.4: the topic znode is written
  * first when a reassignment begins and last when it ends, so any controller can go on with it. Each

@@ -11,8 +11,6 @@
  * batches in ascending order, and its watermark and its start lie within it. */
 #include "tests/unit/replica/fetcher_world.h"
 
-#include <unistd.h>
-
 #include "broker/log/file_ops.h"
 
 #define STEPS_MAX    24
@@ -23,24 +21,6 @@
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* Nothing here is about power cuts, and the disk would be most of the time, as would a file system
- * that looks for inodes which were not just removed. */
-static int no_sync(int fd)
-{
-    (void)fd;
-    return 0;
-}
-
-static void leave_out_the_disk(void)
-{
-    static struct file_ops quick;
-    quick = file_ops_system;
-    quick.fsync = quick.fdatasync = quick.syncfs = no_sync;
-    file_ops = &quick;
-    if (access("/dev/shm", W_OK) == 0)
-        fixture_parent = "/dev/shm";
-}
 
 struct input {
     const uint8_t *at;
@@ -176,7 +156,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input in = {data, size};
     int id;
-    leave_out_the_disk();
+    fixture_leave_out_the_disk();
     struct world *w = a_world(&id);
     uint8_t first = take(&in);
     w->settings.truncates_on_fetch = !(first & 1);

@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "broker/base/crc32c.h"
 #include "broker/log/file_ops.h"
@@ -24,24 +23,6 @@
 #define READS_MAX 1000
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* Nothing here is about power cuts, and the disk would be most of the time, as would a file system
- * that looks for inodes which were not just removed. */
-static int no_sync(int fd)
-{
-    (void)fd;
-    return 0;
-}
-
-static void leave_out_the_disk(void)
-{
-    static struct file_ops quick;
-    quick = file_ops_system;
-    quick.fsync = quick.fdatasync = quick.syncfs = no_sync;
-    file_ops = &quick;
-    if (access("/dev/shm", W_OK) == 0)
-        fixture_parent = "/dev/shm";
-}
 
 static struct {
     char name[256]; /* below the directory */
@@ -216,7 +197,7 @@ static void use(struct log *log)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    leave_out_the_disk();
+    fixture_leave_out_the_disk();
     if (files_count == 0)
         make_files();
     if (size < 1)

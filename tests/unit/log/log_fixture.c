@@ -40,7 +40,52 @@ static const struct log_config test_config = {
     .compression = COMPRESSION_PRODUCER,
 };
 
-const char *fixture_parent = "/tmp";
+static const char *fixture_parent = "/tmp";
+
+static int no_sync(int fd)
+{
+    (void)fd;
+    return 0;
+}
+
+void fixture_leave_out_the_disk(void)
+{
+    static struct file_ops quick;
+    quick = file_ops_system;
+    quick.fsync = quick.fdatasync = quick.syncfs = no_sync;
+    file_ops = &quick;
+    if (access("/dev/shm", W_OK) == 0)
+        fixture_parent = "/dev/shm";
+}
+
+static char said[65536];
+
+static void hear(enum trace_level level, const char *line, void *context)
+{
+    (void)context;
+    size_t size = strlen(said);
+    if (level == TRACE_WARN || level == TRACE_ERROR)
+        snprintf(said + size, sizeof said - size, "%s\n", line);
+}
+
+void fixture_listen(void)
+{
+    said[0] = 0;
+    trace_set_sink(hear, NULL);
+}
+
+const char *fixture_said(void)
+{
+    return said;
+}
+
+int fixture_said_count(const char *words)
+{
+    int count = 0;
+    for (const char *at = said; (at = strstr(at, words)); at++)
+        count++;
+    return count;
+}
 
 int fixture_setup(void **state)
 {

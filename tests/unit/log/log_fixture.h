@@ -24,7 +24,14 @@ struct fixture {
     int dirs_failed;
 };
 
-extern const char *fixture_parent; /* where the directory is made; /tmp */
+/* From here on nothing is synced, and directories are made in memory where there is room: for who
+ * makes thousands of them, and looks at no power cut. */
+void fixture_leave_out_the_disk(void);
+
+/* Warnings and errors that are traced from now on. */
+void fixture_listen(void);
+const char *fixture_said(void);
+int fixture_said_count(const char *words);
 
 /* For cmocka's setup and teardown. */
 int fixture_setup(void **state);

@@ -5,18 +5,7 @@
 
 #include <stdio.h>
 
-#include "broker/base/trace.h"
-
 #define FIRST "orders-0/00000000000000000000"
-
-static char said[65536];
-
-static void listen(enum trace_level level, const char *line, void *context)
-{
-    (void)context;
-    if (level == TRACE_WARN || level == TRACE_ERROR)
-        snprintf(said + strlen(said), sizeof said - strlen(said), "%s\n", line);
-}
 
 /* A log of several segments: 60 batches of 3 records, cleanly stopped or killed. */
 static void make_log(struct fixture *f, bool is_clean)
@@ -29,8 +18,7 @@ static void make_log(struct fixture *f, bool is_clean)
         fixture_stop(f);
     else
         fixture_kill(f);
-    said[0] = 0;
-    trace_set_sink(listen, NULL);
+    fixture_listen();
 }
 
 static void flush_and_checkpoint(struct fixture *f)
@@ -64,7 +52,7 @@ static void test_damage_at_head_or_middle_above_the_recovery_point_ends_the_log_
     int64_t end = log_end_offset(log);
     assert_true(end > 0 && end < 60);
     assert_int_equal(check_readable(log, 0, end), end);
-    assert_non_null(strstr(said, "torn tail cut topic=orders partition=0"));
+    assert_non_null(strstr(fixture_said(), "torn tail cut topic=orders partition=0"));
     fixture_kill(f);
     file_put(f, FIRST ".log", "damage", 6, 8);
     fixture_start(f);
@@ -80,11 +68,10 @@ static void test_damage_below_the_recovery_point_takes_the_replica_offline(void 
     flush_and_checkpoint(f);
     fixture_kill(f);
     file_put(f, FIRST ".log", "damage", 6, 2000);
-    trace_set_sink(listen, NULL);
-    said[0] = 0;
+    fixture_listen();
     fixture_start(f);
     assert_offline(f);
-    assert_non_null(strstr(said, "damage below the recovery point 60"));
+    assert_non_null(strstr(fixture_said(), "damage below the recovery point 60"));
 }
 
 static void test_a_log_that_ends_below_its_recovery_point_is_said(void **state)
@@ -100,11 +87,10 @@ static void test_a_log_that_ends_below_its_recovery_point_is_said(void **state)
     assert_err(batch_peek(buf_slice(&bytes), &b), ERR_OK);
     buf_done(&bytes);
     file_cut(f, FIRST ".log", 5 * b.size_bytes);
-    trace_set_sink(listen, NULL);
-    said[0] = 0;
+    fixture_listen();
     fixture_start(f);
     assert_whole(f, 15);
-    assert_non_null(strstr(said, "topic=orders partition=0 end=15 recovery_point=60"));
+    assert_non_null(strstr(fixture_said(), "topic=orders partition=0 end=15 recovery_point=60"));
 }
 
 static void check_index_is_made_again(struct fixture *f, const char *name, const char *damage)
@@ -121,7 +107,7 @@ static void check_index_is_made_again(struct fixture *f, const char *name, const
     assert_int_equal(after.size, before.size);
     assert_memory_equal(after.data, before.data, before.size);
     assert_non_null(
-        strstr(said, "made again topic=orders partition=0 segment=0000000000000000000"));
+        strstr(fixture_said(), "made again topic=orders partition=0 segment=0000000000000000000"));
     buf_done(&before);
     buf_done(&after);
 }
@@ -181,12 +167,11 @@ test_a_newest_segment_that_ends_inside_a_batch_after_a_clean_stop_is_cut_there(v
     append_many(fixture_log(f, "orders", 0), 60, 3, 100);
     fixture_stop(f);
     file_cut(f, FIRST ".log", file_size(f, FIRST ".log") - 10);
-    trace_set_sink(listen, NULL);
-    said[0] = 0;
+    fixture_listen();
     fixture_start(f);
     assert_whole(f, 177);
-    assert_non_null(strstr(said, "torn tail cut topic=orders partition=0"));
-    assert_non_null(strstr(said, "topic=orders partition=0 end=177 recovery_point=180"));
+    assert_non_null(strstr(fixture_said(), "torn tail cut topic=orders partition=0"));
+    assert_non_null(strstr(fixture_said(), "topic=orders partition=0 end=177 recovery_point=180"));
     assert_false(file_exists(f, "orders-0/00000000000000000180.snapshot"));
     append_many(fixture_find(f, "orders", 0), 1, 3, 100);
     assert_whole(f, 180);
@@ -320,8 +305,7 @@ static void make_aborts(struct fixture *f, bool is_clean)
         fixture_stop(f);
     else
         fixture_kill(f);
-    trace_set_sink(listen, NULL);
-    said[0] = 0;
+    fixture_listen();
 }
 
 static int no_open(int dir_fd, const char *path, int flags, mode_t mode)
@@ -371,7 +355,7 @@ static void test_a_damaged_transaction_index_is_made_again(void **state)
     fixture_start(f);
     assert_aborts(f);
     assert_int_equal(file_size(f, FIRST ".txnindex"), size);
-    assert_non_null(strstr(said, "transaction index is damaged and made again"));
+    assert_non_null(strstr(fixture_said(), "transaction index is damaged and made again"));
     assert_whole(f, log_end_offset(fixture_find(f, "orders", 0)));
 }
 
@@ -382,7 +366,7 @@ static void assert_directory_fails(struct fixture *f, const char *words)
 {
     assert_err(fixture_try_start(f), ERR_IO);
     assert_non_null(strstr(err_sentence(ERR_IO), "all log directories have failed"));
-    assert_non_null(strstr(said, words));
+    assert_non_null(strstr(fixture_said(), words));
     f->dirs_count = 2;
     f->dirs_failed = 0;
     fixture_start(f);
@@ -442,7 +426,7 @@ static void test_unreadable_recovery_points_only_cost_a_recovery(void **state)
     file_put(f, "recovery-point-offset-checkpoint", "0\n1\norders 0 9x", 15, 0);
     fixture_start(f);
     assert_whole(f, 180);
-    assert_non_null(strstr(said, "checkpoint is damaged and counts as empty"));
+    assert_non_null(strstr(fixture_said(), "checkpoint is damaged and counts as empty"));
 }
 
 static void test_partition_metadata_torn_by_a_crash_counts_as_missing(void **state)
@@ -476,15 +460,9 @@ static void test_damaged_meta_properties_stop_the_start(void **state)
     f->manager = NULL;
 }
 
-static int silent_teardown(void **state)
-{
-    said[0] = 0;
-    return fixture_teardown(state);
-}
-
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, silent_teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         T(test_damage_at_head_or_middle_above_the_recovery_point_ends_the_log_there),
         T(test_damage_below_the_recovery_point_takes_the_replica_offline),

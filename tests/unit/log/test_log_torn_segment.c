@@ -4,26 +4,7 @@
 
 #include <stdio.h>
 
-#include "broker/base/trace.h"
-
 #define FIRST "orders-0/00000000000000000000"
-
-static char said[65536];
-
-static void listen(enum trace_level level, const char *line, void *context)
-{
-    (void)context;
-    if (level == TRACE_WARN || level == TRACE_ERROR)
-        snprintf(said + strlen(said), sizeof said - strlen(said), "%s\n", line);
-}
-
-static int count_said(const char *words)
-{
-    int count = 0;
-    for (const char *at = said; (at = strstr(at, words)); at++)
-        count++;
-    return count;
-}
 
 /* The offset of the first batch that a read from `offset` gives. */
 static int64_t read_from(struct log *log, int64_t offset)
@@ -46,8 +27,7 @@ static int64_t make_torn_log(struct fixture *f)
     int64_t next = log->list->items[1]->base_offset;
     fixture_stop(f);
     file_cut(f, FIRST ".log", file_size(f, FIRST ".log") - 10);
-    said[0] = 0;
-    trace_set_sink(listen, NULL);
+    fixture_listen();
     return next;
 }
 
@@ -70,7 +50,7 @@ static void test_readers_step_over_the_torn_end_of_an_old_segment(void **state)
     assert_err(log_read(log, hole, hole + 1, 1 << 20, true, true, &slice), ERR_OK);
     assert_null(slice.file); /* nobody may see the next segment yet */
     log_file_unref(slice.file);
-    assert_int_equal(count_said("segment ends inside a batch"), 1);
+    assert_int_equal(fixture_said_count("segment ends inside a batch"), 1);
 }
 
 static void check_cut_in_hole(struct fixture *f, int64_t to, int64_t next)
