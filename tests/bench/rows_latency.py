@@ -35,7 +35,8 @@ class RoundTrip(Row):
 
 class ColdReader(Row):
     """A paced producer alone, then for as long as a consumer reads a backlog that is not in the page cache, and once more as it
-    reads the same from the page cache, which shows what the reader's share of the processors alone does."""
+    reads the same from the page cache, which shows what the reader's share of the processors alone does. Alone comes first:
+    on a virtual machine that gives free memory back to its host, whoever runs after a page cache was dropped pays for that."""
     name = "cold-reader"
     about = "producer of %d records/s of 1 KiB, without and with a reader of a cold backlog of 4 GiB" % RATE
 
@@ -59,7 +60,7 @@ class ColdReader(Row):
     def measure(self, bench, side):
         broker, paced = bench.shared(side), bench.place.unique("paced")
         ask.create(broker.port, [paced], PARTITIONS)
-        drop_caches()
+        subprocess.run(["sync"], check=True)
         alone = bench.place.program(*producer(broker, paced, bench.scaled(RATE * ALONE_SECONDS)))["p99_ms"]
         drop_caches()
         cold, speed = self.beside_reader(bench, broker, paced, self.backlogs[side])
