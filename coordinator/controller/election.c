@@ -188,6 +188,8 @@ static enum err elect(struct controller *controller)
         return e;
     if (controller->active_id != -1 || timer_is_set(&controller->retry_timer))
         return ERR_OK;
+    if (controller->active)
+        election_resign(controller); /* it was deposed since it looked last */
     e = take_office(controller);
     if (!e)
         e = failover_run(controller);

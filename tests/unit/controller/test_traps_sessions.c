@@ -98,6 +98,26 @@ static void test_stopping_a_controller_that_was_replaced_leaves_the_new_one(void
     finish(world);
 }
 
+/* It looks who rules, sees itself, looks again, and sees nobody. */
+static void test_a_controller_deposed_between_two_looks_starts_from_nothing(void **state)
+{
+    (void)state;
+    bool is_over = false;
+    for (int32_t steps = 0; !is_over; steps++) {
+        assert_true(steps < EVENT_MAX);
+        struct world *world = cluster(4, "{\"0\":[1,2]}");
+        struct controller_counts counts;
+        controller_registered(world->brokers[0].controller, world->brokers[0].broker_epoch);
+        for (int32_t i = 0; i < steps && !is_over; i++)
+            is_over = !world_step(world);
+        zk_memory_delete(world->zk, "/controller");
+        world_settle(world, SETTLE_MS);
+        controller_count(world_controller(world)->controller, &counts);
+        assert_int_equal(counts.brokers, 4);
+        finish(world);
+    }
+}
+
 /* T10: the guard is the znode's version; in the middle of an event too. */
 static void test_an_epoch_written_by_hand_stops_an_event_in_the_middle(void **state)
 {
@@ -202,6 +222,7 @@ int main(void)
         cmocka_unit_test(test_a_controller_that_comes_and_goes_unseen_is_followed_by_another),
         cmocka_unit_test(test_a_controller_that_slept_past_its_session_writes_nothing_more),
         cmocka_unit_test(test_stopping_a_controller_that_was_replaced_leaves_the_new_one),
+        cmocka_unit_test(test_a_controller_deposed_between_two_looks_starts_from_nothing),
         cmocka_unit_test(test_an_epoch_written_by_hand_stops_an_event_in_the_middle),
         cmocka_unit_test(test_bad_registrations_do_not_keep_a_controller_from_taking_over),
         cmocka_unit_test(test_a_finalized_feature_is_taken_back_at_a_fail_over),
