@@ -58,6 +58,9 @@ struct peer {
     uint32_t connection;   /* counts up, so that a callback's own close is noticed */
     uint32_t next_address; /* of those that the host has; counts up as they fail */
     bool is_calling;       /* within `done` */
+    bool has_answered;     /* at this address, on whatever connection */
+    bool looks_after;      /* the next connect tells whether the process still is */
+    bool is_refused;       /* it did */
     enum err failure;      /* what fail_event is to deal with */
     char why[160];
 };
@@ -165,8 +168,14 @@ static void fail(struct peer *peer, enum err e, const char *why)
     close_socket(peer);
     peer->failure = ERR_OK;
     event_del(&peer->fail_event);
+    if (peer->state == CONNECTED && peer->has_answered && peer->options.refused)
+        peer->looks_after = true;
     start_pause(peer);
+    bool is_refused = peer->is_refused;
+    peer->is_refused = false;
     finish_all(peer, e);
+    if (is_refused)
+        peer->options.refused(peer->options.refused_context);
 }
 
 static void on_fail(evutil_socket_t fd, short what, void *context)
@@ -208,9 +217,11 @@ static void set_option(int fd, int level, int option, int value)
     (void)setsockopt(fd, level, option, &value, sizeof value); /* the defaults work as well */
 }
 
-/* The host's next address may do better. */
-static void connect_failed(struct peer *peer, const char *why)
+/* The host's next address may do better. What is looked after is the one that has answered. */
+static void connect_failed(struct peer *peer, int code, const char *why)
 {
+    peer->is_refused = peer->looks_after && code == ECONNREFUSED;
+    peer->looks_after = false;
     peer->next_address++;
     fail_soon(peer, ERR_NETWORK_EXCEPTION, why);
 }
@@ -221,11 +232,12 @@ static void on_connected(struct peer *peer)
     socklen_t size = sizeof code;
     getsockopt(peer->fd, SOL_SOCKET, SO_ERROR, &code, &size);
     if (code) {
-        connect_failed(peer, strerror(code));
+        connect_failed(peer, code, strerror(code));
         return;
     }
     timer_cancel(&peer->timers, &peer->connect_timer);
     peer->state = CONNECTED;
+    peer->looks_after = false;
     event_add(&peer->read_event, NULL);
     flush(peer);
 }
@@ -282,7 +294,7 @@ static void start_connect(struct peer *peer)
     code = errno;
     freeaddrinfo(found);
     if (!is_open) {
-        connect_failed(peer, strerror(code));
+        connect_failed(peer, code, strerror(code));
         return;
     }
     event_add(&peer->write_event, NULL);
@@ -292,14 +304,14 @@ static void start_connect(struct peer *peer)
 static void on_connect_timeout(struct timer *timer)
 {
     struct peer *peer = CONTAINER_OF(timer, struct peer, connect_timer);
-    connect_failed(peer, "connecting takes too long");
+    connect_failed(peer, ETIMEDOUT, "connecting takes too long");
 }
 
 static void on_pause_over(struct timer *timer)
 {
     struct peer *peer = CONTAINER_OF(timer, struct peer, pause_timer);
     peer->state = IDLE;
-    if (!list_is_empty(&peer->calls))
+    if (peer->looks_after || !list_is_empty(&peer->calls))
         start_connect(peer);
 }
 
@@ -363,6 +375,7 @@ static enum err take_response(struct peer *peer, struct slice frame)
     if (e)
         return e;
     peer->backoff_ms = peer->options.backoff_ms; /* it works: a later pause is short again */
+    peer->has_answered = true;
     peer->is_calling = true;
     finish(call, ERR_OK, response);
     peer->is_calling = false;
@@ -549,6 +562,7 @@ void peer_set_address(struct peer *peer, const char *host, uint16_t port)
     peer->host = mem_strdup(host);
     peer->options.port = port;
     peer->next_address = 0;
+    peer->has_answered = peer->looks_after = peer->is_refused = false;
     peer->backoff_ms = peer->options.backoff_ms;
     if (peer->state == CONNECTING || peer->state == CONNECTED)
         fail_soon(peer, ERR_NETWORK_EXCEPTION, "the broker has another address now");

@@ -46,6 +46,12 @@ struct peer_options {
     size_t pending_max_bytes; /* requests not yet answered; beyond it peer_send says ERR_AGAIN */
     int32_t response_max_bytes;
     int32_t send_buffer_bytes, receive_buffer_bytes; /* -1: the kernel's choice */
+    /* The broker has answered at this address, the connection is lost, and now the address refuses:
+     * its process has ended, though its machine lives. Where this is set a lost connection is
+     * looked after at once, whether or not something is to be sent. Called from the loop. NULL:
+     * nobody wants to know. */
+    void (*refused)(void *context);
+    void *refused_context;
 };
 
 void peer_options_init(struct peer_options *options); /* all but base, host and port */

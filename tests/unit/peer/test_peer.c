@@ -374,6 +374,102 @@ static void test_freeing_cancels_what_is_pending(void **state)
     event_base_free(result.base);
 }
 
+/* ---- Who looks after it when the connection is lost ---- */
+
+struct watcher {
+    struct event_base *base;
+    int refusals;
+};
+
+static void on_refused(void *context)
+{
+    struct watcher *watcher = context;
+    watcher->refusals++;
+    event_base_loopbreak(watcher->base);
+}
+
+static struct peer *new_watched(struct watcher *watcher, uint16_t port)
+{
+    struct peer_options options;
+    peer_options_init(&options);
+    options.base = watcher->base;
+    options.host = "127.0.0.1";
+    options.port = port;
+    options.client_id = "us";
+    options.backoff_ms = 5;
+    options.backoff_max_ms = 20;
+    options.refused = on_refused;
+    options.refused_context = watcher;
+    return peer_new(&options);
+}
+
+static void test_an_ended_process_is_noticed_though_nothing_is_to_be_sent(void **state)
+{
+    (void)state;
+    struct broker_thread broker;
+    static const struct script script = {.answers_count = 1};
+    struct result result = {.base = event_base_new()};
+    struct watcher watcher = {.base = result.base};
+    broker_start(&broker, &script, 1);
+    struct peer *peer = new_watched(&watcher, broker.port);
+    send_number(peer, &result, 0, 4, 20000);
+    run(&result, 1);
+    assert_int_equal(result.oks, 1);
+    broker_stop(&broker); /* nobody listens there any more */
+    while (!watcher.refusals)
+        event_base_loop(result.base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
+    send_number(peer, &result, 1, 4, 20000); /* refused too, and known already */
+    run(&result, 2);
+    assert_int_equal(result.last_error, ERR_NETWORK_EXCEPTION);
+    assert_int_equal(watcher.refusals, 1);
+    peer_free(peer);
+    event_base_free(result.base);
+}
+
+static void test_a_process_that_has_never_answered_is_not_looked_after(void **state)
+{
+    (void)state;
+    struct broker_thread broker;
+    struct result result = {.base = event_base_new()};
+    struct watcher watcher = {.base = result.base};
+    broker_start(&broker, NULL, 0);
+    broker_stop(&broker);
+    struct peer *peer = new_watched(&watcher, broker.port);
+    for (uint32_t i = 0; i < 3; i++) {
+        send_number(peer, &result, i, 4, 20000);
+        run(&result, (int)i + 1);
+    }
+    assert_int_equal(result.last_error, ERR_NETWORK_EXCEPTION);
+    assert_int_equal(watcher.refusals, 0);
+    peer_free(peer);
+    event_base_free(result.base);
+}
+
+static void test_one_that_only_closed_the_connection_is_found_well(void **state)
+{
+    (void)state;
+    struct broker_thread broker;
+    static const struct script scripts[] = {{.answers_count = 1},
+                                            {.answers_count = 1, .then_silent = true}};
+    struct result result = {.base = event_base_new()};
+    struct watcher watcher = {.base = result.base};
+    broker_start(&broker, scripts, 2);
+    struct peer *peer = new_watched(&watcher, broker.port);
+    send_number(peer, &result, 0, 4, 20000);
+    run(&result, 1);
+    while (peer_is_connected(peer))
+        event_base_loop(result.base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
+    while (!peer_is_connected(peer)) /* by itself */
+        event_base_loop(result.base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
+    send_number(peer, &result, 1, 4, 20000);
+    run(&result, 2);
+    assert_int_equal(result.oks, 2);
+    assert_int_equal(watcher.refusals, 0);
+    peer_free(peer);
+    broker_stop(&broker);
+    event_base_free(result.base);
+}
+
 int main(void)
 {
     alarm(60);
@@ -389,6 +485,9 @@ int main(void)
         cmocka_unit_test(test_after_an_address_that_refuses_the_next_one_is_tried),
         cmocka_unit_test(test_an_answer_of_another_request_is_malformed),
         cmocka_unit_test(test_freeing_cancels_what_is_pending),
+        cmocka_unit_test(test_an_ended_process_is_noticed_though_nothing_is_to_be_sent),
+        cmocka_unit_test(test_a_process_that_has_never_answered_is_not_looked_after),
+        cmocka_unit_test(test_one_that_only_closed_the_connection_is_found_well),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
