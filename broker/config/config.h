@@ -227,6 +227,7 @@ struct config {
     int32_t log_writeback_bytes;
     int64_t stoker_unfinished_requests_max_bytes;
     int64_t stoker_disk_stall_timeout_ms;
+    bool stoker_crash_detection_enable;
     const char *stoker_zookeeper_auth;
     const char *stoker_embedded_listener;
     const char *stoker_embedded_data_dir;

@@ -68,6 +68,13 @@ const struct config_key keys_replication[] = {
      .doc = "A file operation in a log directory that takes longer means that the disk stands "
             "still: other replicas in sync lead from then on, and this broker comes back when the "
             "disk answers. 0: never."},
+    {.name = "stoker.crash.detection.enable",
+     .type = CONFIG_BOOL,
+     FIELD(stoker_crash_detection_enable),
+     .fallback = "true",
+     .flags = KEY_HAS_FIELD | KEY_OURS,
+     .doc = "Whether the controller lets others lead the partitions of a broker whose process has "
+            "ended (its port refuses connections) before ZooKeeper ends its session."},
     {.name = "replica.socket.timeout.ms",
      .type = CONFIG_INT32,
      FIELD(replica_socket_timeout_ms),

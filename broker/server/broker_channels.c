@@ -11,6 +11,7 @@
 #include "broker/peer/peer.h"
 
 struct channel {
+    struct broker_channels *owner;
     struct list_node node; /* in the list of those to be freed */
     int32_t broker_id;
     struct peer *peer;
@@ -70,6 +71,15 @@ static void bury(evutil_socket_t fd, short what, void *context)
         channel_free(list_entry(node, struct channel, node));
 }
 
+static void refused(void *context)
+{
+    struct channel *channel = context;
+    struct controller_peers *peers = &channel->owner->peers;
+    bool is_forgotten = map_get(&channel->owner->by_broker, MAP_KEY(channel->broker_id)) != channel;
+    if (peers->refused && !is_forgotten)
+        peers->refused(peers->owner, channel->broker_id);
+}
+
 static struct channel *channel_new(struct broker_channels *channels, int32_t broker_id,
                                    const struct controller_endpoint *endpoint)
 {
@@ -83,6 +93,9 @@ static struct channel *channel_new(struct broker_channels *channels, int32_t bro
     options.client_id = channels->options.client_id;
     options.broker_id = broker_id;
     options.connect_timeout_ms = channels->options.connect_timeout_ms;
+    options.refused = channels->peers.refused ? refused : NULL;
+    options.refused_context = channel;
+    channel->owner = channels;
     channel->peer = peer_new(&options);
     channel->broker_id = broker_id;
     channel->host = mem_strdup(endpoint->host);

@@ -25,6 +25,7 @@ static struct controller_settings settings_of(const struct server *server, const
         .default_replication_factor = c->default_replication_factor,
         .unclean_leader_election_enable = c->unclean_leader_election_enable,
         .min_insync_replicas = c->min_insync_replicas,
+        .crash_detection_enable = c->stoker_crash_detection_enable,
     };
 }
 

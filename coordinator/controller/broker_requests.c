@@ -30,7 +30,7 @@ static bool counts_for_shutdown(const struct partition *partition)
            !partition->topic->deleting;
 }
 
-static enum err relieve(struct controller *controller, struct broker_node *broker)
+enum err broker_relieve(struct controller *controller, struct broker_node *broker)
 {
     PARTITION_LIST led = {0};
     REPLICA_LIST followed = {0};
@@ -87,7 +87,8 @@ static enum err event_controlled_shutdown(struct controller *controller, void *c
         struct broker_node *broker = context_find_broker(&controller->context, request->broker_id);
         trace_info("broker is shutting down broker=%" PRId32, broker->id);
         broker->shutting_down = true;
-        failed = relieve(controller, broker);
+        broker->crashed = false; /* by its own word */
+        failed = broker_relieve(controller, broker);
         if (!failed)
             list_remaining(broker, call->arena, &response);
         else
@@ -129,11 +130,10 @@ static enum err next_block(struct controller *controller, int32_t broker_id, int
         if (e)
             return e;
         int64_t first = last + 1;
-        size_t set =
-            wave_set(wave, "/latest_producer_id_block",
-                     codec_producer_ids_encode(wave_arena(wave), broker_id, first,
-                                               first + PRODUCER_ID_BLOCK - 1),
-                     found.stat.zk_version);
+        size_t set = wave_set(wave, "/latest_producer_id_block",
+                              codec_producer_ids_encode(wave_arena(wave), broker_id, first,
+                                                        first + PRODUCER_ID_BLOCK - 1),
+                              found.stat.zk_version);
         e = wave_run(wave);
         if (e)
             return e;

@@ -133,7 +133,7 @@ static void broker_join(struct controller *controller, struct broker_node *broke
     broker_take(broker, registration);
     broker->broker_epoch = registration->broker_epoch;
     broker->registered = true;
-    broker->shutting_down = false;
+    broker->shutting_down = broker->crashed = false;
     controller->context.registered_count++;
     broker->channel = channel_new(
         controller, broker, broker_endpoint(broker, controller->settings.controller_listener));
@@ -246,6 +246,14 @@ static enum err brokers_start(struct controller *controller, const struct broker
     return e ? e : deletion_resume(controller);
 }
 
+enum err brokers_return(struct controller *controller, struct broker_node *broker)
+{
+    BROKER_LIST one = {0};
+    broker->shutting_down = broker->crashed = false;
+    broker_list_add(&one, broker);
+    return brokers_start(controller, &one);
+}
+
 /* ---- Departure ---- */
 
 static void leaderless_become_offline(struct controller *controller,
@@ -297,7 +305,7 @@ static enum err brokers_fail(struct controller *controller, const struct broker_
         trace_info("broker left broker=%" PRId32 " replicas=%zu", broker->id,
                    broker->replica_count);
         forget_offline_dirs(broker);
-        broker->shutting_down = false;
+        broker->shutting_down = broker->crashed = false;
         for (size_t r = 0; r < broker->replica_count; r++)
             replica_list_add(&replicas, broker->replicas[r], broker);
     }

@@ -238,25 +238,30 @@ static void stop_replica_answered(struct channel *channel, const struct rpc *rpc
     deletion_answered(channel->controller, answers);
 }
 
-static void answered(struct channel *channel, const struct rpc *rpc, const void *response)
+static void update_metadata_answered(struct channel *channel, const struct rpc *rpc,
+                                     const struct update_metadata_response *response)
 {
     struct controller *controller = channel->controller;
+    if (response->error_code)
+        trace_warn("update-metadata refused broker=%" PRId32 " error=%s", channel->broker->id,
+                   err_name(err_from_wire(response->error_code)));
+    else if (channel->broker->id == controller->settings.broker_id)
+        waits_self_told(controller, &rpc->update_metadata);
+}
+
+/* Gives the error of the whole answer. */
+static int16_t answered(struct channel *channel, const struct rpc *rpc, const void *response)
+{
     switch (rpc->api_key) {
     case API_LEADER_AND_ISR:
         leader_and_isr_answered(channel, response);
-        break;
+        return ((const struct leader_and_isr_response *)response)->error_code;
     case API_STOP_REPLICA:
         stop_replica_answered(channel, rpc, response);
-        break;
-    case API_UPDATE_METADATA: {
-        int16_t error = ((const struct update_metadata_response *)response)->error_code;
-        if (error)
-            trace_warn("update-metadata refused broker=%" PRId32 " error=%s", channel->broker->id,
-                       err_name(err_from_wire(error)));
-        else if (channel->broker->id == controller->settings.broker_id)
-            waits_self_told(controller, &rpc->update_metadata);
-        break;
-    }
+        return ((const struct stop_replica_response *)response)->error_code;
+    default:
+        update_metadata_answered(channel, rpc, response);
+        return ((const struct update_metadata_response *)response)->error_code;
     }
 }
 
@@ -292,7 +297,9 @@ static void rpc_finish(struct channel *channel, struct rpc *rpc, enum err error,
         channel_failed(channel, rpc, error);
         return;
     } else {
-        answered(channel, rpc, response);
+        int16_t refusal = answered(channel, rpc, response);
+        if (!refusal && channel->broker->crashed)
+            crash_denied(channel->controller, channel->broker);
     }
     rpc_free(rpc);
     channel->queued--;

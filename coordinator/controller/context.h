@@ -54,6 +54,7 @@ struct broker_node {
     int64_t intact_since; /* it has lost nothing since this broker epoch; 0: it does not say */
     bool registered;
     bool shutting_down;
+    bool crashed;                          /* shutting down by our word alone (crash.c) */
     bool told_in_batch;                    /* the batch being built sends it an UpdateMetadata */
     struct controller_endpoint *endpoints; /* in the order of the registration */
     int32_t endpoint_count;

@@ -258,6 +258,7 @@ struct controller *controller_new(const struct controller_settings *settings, st
     context_init(&controller->context);
     election_init(controller);
     preferred_init(controller);
+    crash_init(controller);
     controller->fiber = fiber_new(run_events, controller);
     zk->owner = controller;
     zk->state_changed = zk_state_changed;

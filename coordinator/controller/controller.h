@@ -56,12 +56,18 @@ typedef void controller_sent_fn(void *context, enum err error, const void *respo
  * request not answered within request.timeout.ms fails.
  *
  * forget(): drop the connection to the broker and everything under way; no callback of it runs any
- * more. */
+ * more.
+ *
+ * refused(): set by the controller, with its owner; NULL: nobody wants to know. The broker has
+ * answered since it was forgotten last, the connection was lost, and now its address refuses a new
+ * one: its process has ended. Not called from within send() or forget(). */
 struct controller_peers {
     void (*send)(struct controller_peers *peers, int32_t broker_id,
                  const struct controller_endpoint *endpoint, int16_t api_key, int16_t api_version,
                  const void *request, controller_sent_fn *sent, void *context);
     void (*forget)(struct controller_peers *peers, int32_t broker_id);
+    void (*refused)(void *owner, int32_t broker_id);
+    void *owner;
 };
 
 /* What the settings part knows of topic settings. */
@@ -93,6 +99,7 @@ struct controller_settings {
     int32_t default_replication_factor;
     bool unclean_leader_election_enable; /* the broker's default; topics override it */
     int32_t min_insync_replicas;         /* so is this one; 0 counts as 1 */
+    bool crash_detection_enable;         /* see crash.c */
     uint64_t seed;                       /* of replica assignment; 0: from the system */
 };
 

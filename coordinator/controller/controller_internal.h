@@ -95,8 +95,18 @@ event_fn event_broker_change, event_broker_modified;
 MUST_USE enum err brokers_load(struct controller *controller);
 MUST_USE enum err replicas_become_offline(struct controller *controller,
                                           struct replica_list *replicas);
+/* One that was believed to have ended has not: its replicas are online again. */
+MUST_USE enum err brokers_return(struct controller *controller, struct broker_node *broker);
 void brokers_tell_all(struct controller *controller);        /* UpdateMetadata without partitions */
 void brokers_tell_everything(struct controller *controller); /* of all partitions, too */
+
+/* broker_requests.c: others of the ISR lead what it leads, and it leaves the ISRs it follows in. */
+MUST_USE enum err broker_relieve(struct controller *controller, struct broker_node *broker);
+
+/* crash.c */
+void crash_init(struct controller *controller);
+/* A broker with `crashed` set has obeyed. */
+void crash_denied(struct controller *controller, const struct broker_node *broker);
 
 /* topics.c */
 event_fn event_topic_change, event_partition_modified;

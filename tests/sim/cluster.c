@@ -116,6 +116,7 @@ struct cluster *cluster_new(uint64_t seed, int32_t brokers)
     if (!mkdtemp(cluster->dir))
         world_complain(cluster->world, "no directory can be made at %s", cluster->dir);
     cluster_set_min_isr(cluster, 1 + (int32_t)world_random(cluster->world, 2));
+    cluster->world->settings.crash_detection_enable = world_random(cluster->world, 4) > 0;
     for (int32_t i = 0; i < brokers; i++) {
         node_init(&cluster->nodes[i], cluster, i, cluster->dir);
         mkdir(cluster->nodes[i].dir, 0755);

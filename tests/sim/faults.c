@@ -7,13 +7,14 @@
 #include "wire/api_key.h"
 #include "wire/controlled_shutdown.h"
 
-#define TOPICS      4
-#define ANSWERS     4096
-#define TARGET_MAX  3
-#define GROWN_MAX   8
-#define PASS_MAX_MS 2000
-#define WHOLE_MS    60000
-#define CALM_ONE_IN 8
+#define TOPICS         4
+#define ANSWERS        4096
+#define TARGET_MAX     3
+#define GROWN_MAX      8
+#define PASS_MAX_MS    2000
+#define WHOLE_MS       60000
+#define CALM_ONE_IN    8
+#define REFUSED_ONE_IN 4
 
 static const char *const names[TOPICS] = {"orders", "payments", "a.b", "clicks"};
 
@@ -169,6 +170,15 @@ static void move_controller(struct faults *faults)
 
 /* ---- Chance ---- */
 
+/* Perhaps by somebody on the way, who refuses the next connection, too. */
+static void disconnect(struct world *world, int32_t from, int32_t to)
+{
+    if (world->settings.crash_detection_enable && world_random(world, REFUSED_ONE_IN) == 0)
+        world_refuse(world, from, to);
+    else
+        world_disconnect(world, from, to);
+}
+
 static void strike_broker(struct faults *faults, int32_t id)
 {
     struct world *world = faults->cluster->world;
@@ -188,7 +198,7 @@ static void strike_broker(struct faults *faults, int32_t id)
         end_session(faults, id);
         break;
     case 5:
-        world_disconnect(world, id, (int32_t)world_random(world, (uint32_t)world->broker_count));
+        disconnect(world, id, (int32_t)world_random(world, (uint32_t)world->broker_count));
         break;
     case 6:
         if (broker->up)

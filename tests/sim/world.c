@@ -79,7 +79,9 @@ struct world *world_new(uint64_t seed, int32_t broker_count)
         zk_memory_put(world->zk, paths[i], NULL);
     for (int32_t i = 0; i < WORLD_BROKERS_MAX; i++) {
         world->brokers[i] = (struct world_broker){
-            .world = world, .id = i, .peers = {world_peers_send, world_peers_forget}};
+            .world = world,
+            .id = i,
+            .peers = {.send = world_peers_send, .forget = world_peers_forget}};
         for (int32_t k = 0; k < WORLD_BROKERS_MAX; k++)
             list_init(&world->links[i][k]);
     }

@@ -108,6 +108,7 @@ struct world {
     struct world_broker brokers[WORLD_BROKERS_MAX];
     int32_t broker_count;
     struct list_node links[WORLD_BROKERS_MAX][WORLD_BROKERS_MAX]; /* struct world_message */
+    bool has_answered[WORLD_BROKERS_MAX][WORLD_BROKERS_MAX];      /* since it was forgotten */
     char topics[WORLD_TOPICS_MAX][32];
     struct controller_settings settings;
 
@@ -142,6 +143,8 @@ void world_expire(struct world *world, int32_t id); /* the session of a living o
 /* SIGSTOP and SIGCONT. */
 void world_pause(struct world *world, int32_t id, bool paused);
 void world_disconnect(struct world *world, int32_t from, int32_t to); /* requests under way fail */
+/* The one connects to the other and is refused, rightly or not. */
+void world_refuse(struct world *world, int32_t from, int32_t to);
 
 /* One thing happens. False: nothing is to do but wait. */
 bool world_step(struct world *world);

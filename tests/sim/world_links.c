@@ -10,6 +10,7 @@
 #include "wire/update_metadata.h"
 
 #define ANSWER_LOST_ONE_IN 20
+#define LOOK_ONE_IN        8
 
 static void message_free(struct world_message *message)
 {
@@ -54,6 +55,7 @@ void world_peers_forget(struct controller_peers *peers, int32_t broker_id)
     struct list_node *link = &from->world->links[from->id][broker_id];
     while (!list_is_empty(link))
         message_free(list_entry(link->next, struct world_message, node));
+    from->world->has_answered[from->id][broker_id] = false;
 }
 
 void world_disconnect(struct world *world, int32_t from, int32_t to)
@@ -68,6 +70,31 @@ void world_disconnect(struct world *world, int32_t from, int32_t to)
         message->sent(message->context, err_note(ERR_CLOSED, "disconnected"), NULL);
         message_free(message);
     }
+}
+
+void world_refuse(struct world *world, int32_t from, int32_t to)
+{
+    struct world_broker *broker = &world->brokers[from];
+    if (!broker->up || broker->paused || !world->has_answered[from][to])
+        return;
+    world_disconnect(world, from, to);
+    broker->peers.refused(broker->peers.owner, to);
+}
+
+/* Somebody who had a connection finds that the process behind it has ended. */
+static bool find_one_ended(struct world *world)
+{
+    uint32_t n = (uint32_t)world->broker_count, start = world_random(world, n * n);
+    for (uint32_t i = 0; i < n * n; i++) {
+        uint32_t from = (start + i) % (n * n) / n, to = (start + i) % n;
+        bool may_look = world->brokers[from].up && !world->brokers[from].paused;
+        if (may_look && world->has_answered[from][to] && !world->brokers[to].accepting) {
+            world_refuse(world, (int32_t)from, (int32_t)to);
+            world->has_answered[from][to] = false; /* it is told once */
+            return true;
+        }
+    }
+    return false;
 }
 
 /* The head of a link arrives, or its answer does. */
@@ -88,6 +115,7 @@ static void deliver(struct world *world, struct list_node *link)
         return;
     }
     list_remove(&message->node);
+    world->has_answered[message->from][message->to] = true;
     message->sent(message->context, ERR_OK, message->response);
     message_free(message);
 }
@@ -95,6 +123,9 @@ static void deliver(struct world *world, struct list_node *link)
 bool world_deliver_one(struct world *world)
 {
     int32_t n = world->broker_count;
+    if (world->settings.crash_detection_enable && world_random(world, LOOK_ONE_IN) == 0 &&
+        find_one_ended(world))
+        return true;
     uint32_t start = world_random(world, (uint32_t)(n * n));
     for (uint32_t i = 0; i < (uint32_t)(n * n); i++) {
         uint32_t at = (start + i) % (uint32_t)(n * n);
@@ -105,5 +136,5 @@ bool world_deliver_one(struct world *world)
             return true;
         }
     }
-    return false;
+    return world->settings.crash_detection_enable && find_one_ended(world);
 }
