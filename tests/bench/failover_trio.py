@@ -1,4 +1,5 @@
 """Three brokers of one side beside the bench's ZooKeeper: started, loaded with topics, killed and brought back one at a time."""
+import contextlib
 import signal
 import subprocess
 import time
@@ -39,6 +40,16 @@ class Trio:
             return len(set(views)) == 1 and views[0] in self.brokers
         harness.wait_for("one controller", agreed, 60)
         return views[0]
+
+    def let_control(self, broker_id, wanted):
+        """Elects until that broker is the controller, or is not."""
+        server, _, chroot = self.zookeeper.partition("/")
+        while (self.controller() == broker_id) != wanted:
+            before = self.controller()
+            subprocess.run([self.place.programs / "stoker", "zk-shell", server, "delete", "/%s/controller" % chroot],
+                           check=True, capture_output=True)
+            with contextlib.suppress(AssertionError):    # the same may win again
+                harness.wait_for("another is the controller", lambda: self.controller() != before, 2)
 
     def create(self, stem, partitions):
         """Topics of 100 partitions, three replicas each, in one request. Seconds until every broker names all leaders."""
