@@ -126,12 +126,15 @@ class Reader(threading.Thread):
             if self.again_seconds and time.monotonic() > due:
                 self._go_back()
                 due = time.monotonic() + self.again_seconds
+            told = []
             for message in self.consumer.consume(1000, 0.1):
                 error = message.error()
                 if not error:
                     self.seen[message.topic(), message.partition()].add(message.offset(), message.value())
                 elif error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError._LOG_TRUNCATION, KafkaError._BAD_MSG):
-                    self._told((message.topic(), message.partition()), error)
+                    told.append(((message.topic(), message.partition()), error))
+            for place, error in told:                # where it is now: records that came with the word count as read
+                self._told(place, error)
         self.consumer.close()
 
     def _told(self, place, error):
