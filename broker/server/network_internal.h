@@ -92,6 +92,7 @@ struct connection {
     bool is_followed;   /* another whole frame is at hand: an answer may wait for the next one */
     bool is_corked;     /* an answer does: connection_uncork() sends it */
     bool requests_wait; /* the last one was not answered at once */
+    bool has_asked;     /* a whole request has come */
     char peer[64];
 };
 

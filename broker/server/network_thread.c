@@ -1,6 +1,7 @@
 /* A network thread: one event loop with its connections, one mailbox, one heap of timers behind one
  * event. */
 #include <event2/thread.h>
+#include <inttypes.h>
 
 #include "broker/base/trace.h"
 #include "broker/server/network_internal.h"
@@ -71,6 +72,22 @@ static void on_resume(evutil_socket_t fd, short what, void *context)
         event_active(&thread->resume_event, EV_TIMEOUT, 1);
 }
 
+/* A client that rests between its requests is no news; one that began none, or did not finish it,
+ * is. */
+static void close_idle(struct connection *conn, int64_t idle_ms)
+{
+    const char *what = conn->state == READING && conn->input ? "half a request"
+                       : !conn->has_asked                    ? "no request"
+                                                             : NULL;
+    if (what)
+        trace_info("connection closed peer=%s listener=%s reason=%s for %" PRId64 " ms", conn->peer,
+                   conn->thread->network->listeners[conn->listener].options.name, what, idle_ms);
+    else
+        trace_debug("connection idle peer=%s idle_ms=%" PRId64, conn->peer, idle_ms);
+    count(&conn->thread->counters.idle_closed, 1);
+    connection_close(conn);
+}
+
 /* The list is in order of activity, so only its head can be due. A request in work does not save a
  * connection, as in Kafka. */
 static void on_idle(struct timer *timer)
@@ -84,10 +101,7 @@ static void on_idle(struct timer *timer)
             thread_timer_set(thread, timer, left_ms);
             return;
         }
-        trace_debug("connection idle peer=%s idle_ms=%lld", oldest->peer,
-                    (long long)(now_ms - oldest->last_active_ms));
-        count(&thread->counters.idle_closed, 1);
-        connection_close(oldest);
+        close_idle(oldest, now_ms - oldest->last_active_ms);
     }
 }
 

@@ -235,6 +235,7 @@ void request_begin(struct connection *conn, uint8_t *memory, size_t charged, str
     nr->frame_charged = charged;
     conn->request = nr;
     conn->state = WORKING;
+    conn->has_asked = true;
     count(&thread->counters.requests, 1);
 
     struct frame_header header;
