@@ -158,6 +158,13 @@ static enum err start_embedded(struct server *server)
     return ERR_OK;
 }
 
+/* "user:password" of "digest:user:password"; NULL: none is set. */
+static const char *digest_auth(const struct config *config)
+{
+    const char *auth = config->stoker_zookeeper_auth;
+    return auth && auth[0] ? auth + strlen("digest:") : NULL;
+}
+
 static enum err open_session(struct server *server)
 {
     const struct config *c = server->config;
@@ -166,8 +173,8 @@ static enum err open_session(struct server *server)
         .session_timeout_ms = c->zookeeper_session_timeout_ms,
         .connection_timeout_ms = c->zookeeper_connection_timeout_ms,
         .max_in_flight = c->zookeeper_max_in_flight_requests,
-        .auth_scheme = c->stoker_zookeeper_auth ? "digest" : NULL,
-        .auth = c->stoker_zookeeper_auth,
+        .auth_scheme = "digest",
+        .auth = digest_auth(c),
     };
     enum err e = zk_session_open(&settings, &server->zk_session);
     if (e)
