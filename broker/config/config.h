@@ -66,6 +66,7 @@ struct config {
     const char *zookeeper_connect;
     int32_t zookeeper_session_timeout_ms;
     int32_t zookeeper_connection_timeout_ms;
+    int32_t zookeeper_former_session_ms; /* how long that of who had our id before may last */
     int32_t zookeeper_max_in_flight_requests;
 
     /* the process, its threads and connections */

@@ -6,9 +6,11 @@
 #include "broker/config/config_internal.h"
 #include "broker/config/metadata_version.h"
 
-/* zookeeper.connection.timeout.ms of Apache Kafka where neither it nor the session's is given. A
- * start must bear an ensemble that elects its leader, which may take longer than a session. */
-#define CONNECTION_TIMEOUT_MS 18000
+/* What Apache Kafka takes for both zookeeper.connection.timeout.ms and zookeeper.session.timeout.ms
+ * where neither is given. A start must bear an ensemble that elects its leader, which may take
+ * longer than a session of ours; and who had our id before may have been a broker of Apache Kafka.
+ */
+#define KAFKA_SESSION_TIMEOUT_MS 18000
 
 const char *config_text(const struct config *config, const struct config_key *key)
 {
@@ -210,10 +212,11 @@ void config_resolve_units(struct config *config, struct config_problems *problem
     config->log_roll_jitter_ms = ms_or_hours(config, "log.roll.jitter.ms", "log.roll.jitter.hours");
     if (!given(config, "log.flush.interval.ms"))
         config->log_flush_interval_ms = config->log_flush_scheduler_interval_ms;
+    config->zookeeper_former_session_ms = given(config, "zookeeper.session.timeout.ms")
+                                              ? config->zookeeper_session_timeout_ms
+                                              : KAFKA_SESSION_TIMEOUT_MS;
     if (!given(config, "zookeeper.connection.timeout.ms"))
-        config->zookeeper_connection_timeout_ms = given(config, "zookeeper.session.timeout.ms")
-                                                      ? config->zookeeper_session_timeout_ms
-                                                      : CONNECTION_TIMEOUT_MS;
+        config->zookeeper_connection_timeout_ms = config->zookeeper_former_session_ms;
     config->compression_type = config_compression_of(value_of(config, "compression.type").text);
     struct config_list policy = value_of(config, "log.cleanup.policy").list;
     config->log_cleanup_policy = config_cleanup_policy_of(&policy);

@@ -123,6 +123,14 @@ static void take_mail(void *context, struct list_node *messages)
     zk_session_run(messages);
 }
 
+/* ZooKeeper does not tell how long a session of others may be silent. */
+static int32_t former_session_ms(const struct server *server)
+{
+    int32_t granted_ms = zk_session_timeout_ms(server->zk_session);
+    int32_t set_ms = server->config->zookeeper_former_session_ms;
+    return granted_ms > set_ms ? granted_ms : set_ms;
+}
+
 void broker_zk_start(struct server *server)
 {
     struct arena *arena = arena_new();
@@ -131,9 +139,9 @@ void broker_zk_start(struct server *server)
     broker.intact_since = stopped_in_epoch > 0 ? stopped_in_epoch : INTACT_SINCE_REGISTRATION;
     struct registration_callbacks callbacks = {
         .registered = registered, .refused = refused, .context = server};
-    server->registration = registration_new(
-        server->control_zk, control_thread_timers(server->control), server->clock,
-        server->broker.id, &broker, server->config->zookeeper_session_timeout_ms, &callbacks);
+    server->registration =
+        registration_new(server->control_zk, control_thread_timers(server->control), server->clock,
+                         server->broker.id, &broker, former_session_ms(server), &callbacks);
     arena_free(arena);
     server->control_zk->owner = server;
     server->control_zk->state_changed = state_changed;

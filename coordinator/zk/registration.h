@@ -37,10 +37,10 @@ struct registration_callbacks {
 };
 
 /* Keeps zk, timers and clock; copies the rest. The timers are the owner's to run. wait_ms: how long
- * to wait for a stranger's session to end (the session timeout). `broker` is encoded anew for
- * each attempt; its intact_since counts at birth only: registered once, this process knows by
- * itself since when it has lost nothing. Takes no callback of `zk`: the owner, who may share the
- * view, forwards state changes. */
+ * to wait for a stranger's session to end (its timeout, as far as it can be known). `broker` is
+ * encoded anew for each attempt; its intact_since counts at birth only: registered once, this
+ * process knows by itself since when it has lost nothing. Takes no callback of `zk`: the owner, who
+ * may share the view, forwards state changes. */
 struct registration *registration_new(struct zk *zk, struct timers *timers, struct clock *clock,
                                       int32_t broker_id, const struct znode_broker *broker,
                                       int32_t wait_ms,

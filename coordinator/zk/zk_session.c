@@ -398,3 +398,11 @@ int64_t zk_session_id(struct zk_session *session)
     pthread_mutex_unlock(&session->mutex);
     return id;
 }
+
+int32_t zk_session_timeout_ms(struct zk_session *session)
+{
+    pthread_mutex_lock(&session->mutex);
+    int32_t timeout_ms = session->agreed_timeout_ms;
+    pthread_mutex_unlock(&session->mutex);
+    return timeout_ms;
+}

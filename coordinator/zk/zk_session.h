@@ -54,6 +54,9 @@ void zk_session_run(struct list_node *messages);
 
 /* The id of the session that lives now; 0 if none does. Threads: any. */
 int64_t zk_session_id(struct zk_session *session);
+/* Of the last session, as its server granted it: that may be more than was asked for. Threads: any.
+ */
+int32_t zk_session_timeout_ms(struct zk_session *session);
 
 /* ---- For start-up, where a thread may wait, and for tests ---- */
 
