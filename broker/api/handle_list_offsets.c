@@ -6,6 +6,9 @@
 #include "broker/api/repeats.h"
 #include "wire/list_offsets.h"
 
+/* A longer request is answered by a worker, so that the network thread serves others meanwhile. */
+#define SHORT_PARTITIONS_MAX 1000
+
 enum special_timestamp {
     LATEST = -1,
     EARLIEST = -2,
@@ -227,10 +230,12 @@ static void answer_all(struct request *request)
     request_answer(request, &response);
 }
 
-static bool asks_by_time(const struct request *request)
+/* By time it reads files; and the network thread is not held up for many. */
+static bool is_for_worker(const struct request *request)
 {
     const struct list_offsets_request *message = request->message;
-    if (request->api_version == 0)
+    if (request->api_version == 0 || message->topics_count > SHORT_PARTITIONS_MAX ||
+        count_partitions(message) > SHORT_PARTITIONS_MAX)
         return true;
     for (int32_t t = 0; t < message->topics_count; t++)
         for (int32_t i = 0; i < message->topics[t].partitions_count; i++)
@@ -242,7 +247,7 @@ static bool asks_by_time(const struct request *request)
 
 void handle_list_offsets(struct request *request)
 {
-    if (asks_by_time(request))
+    if (is_for_worker(request))
         request_to_worker(request, answer_all);
     else
         answer_all(request);

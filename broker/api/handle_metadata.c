@@ -11,6 +11,10 @@
 #define EVERY_TOPIC_OPERATION   3576
 #define EVERY_CLUSTER_OPERATION 8096
 
+/* A longer answer is made by a worker, so that the network thread serves others meanwhile. */
+#define SHORT_TOPICS_MAX     1000 /* that are named */
+#define SHORT_PARTITIONS_MAX 4000 /* of all topics */
+
 struct metadata_work {
     struct request *request;
     const struct metadata_request *message;
@@ -317,7 +321,7 @@ static void refuse(struct metadata_work *work, enum err e)
     request_answer(work->request, &work->response);
 }
 
-static void serve(struct request *request)
+static void serve_here(struct request *request)
 {
     struct metadata_work *work = arena_alloc(request->arena, sizeof *work);
     work->request = request;
@@ -342,6 +346,28 @@ static void serve(struct request *request)
                                     request->arena, work->create_errors, created, work);
     else
         answer(work);
+}
+
+static bool are_many(struct metadata_cache *cache)
+{
+    int32_t count, partitions = 0;
+    metadata_cache_lock(cache);
+    const struct topic_metadata *const *topics = metadata_topics(cache, &count);
+    for (int32_t i = 0; i < count && partitions <= SHORT_PARTITIONS_MAX; i++)
+        partitions += topics[i]->known_count;
+    metadata_cache_unlock(cache);
+    return count > SHORT_TOPICS_MAX || partitions > SHORT_PARTITIONS_MAX;
+}
+
+static void serve(struct request *request)
+{
+    const struct metadata_request *message = request->message;
+    bool is_long = asks_for_all(request) ? are_many(request->broker->metadata_cache)
+                                         : message->topics_count > SHORT_TOPICS_MAX;
+    if (is_long)
+        request_to_worker(request, serve_here);
+    else
+        serve_here(request);
 }
 
 /* --- the first moments after the start --- */

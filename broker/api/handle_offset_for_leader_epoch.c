@@ -4,6 +4,9 @@
 #include "broker/api/handlers.h"
 #include "wire/offset_for_leader_epoch.h"
 
+/* A longer request is answered by a worker, so that the network thread serves others meanwhile. */
+#define SHORT_PARTITIONS_MAX 1000
+
 static void
 answer_partition(const struct request *request, struct slice topic,
                  const struct offset_for_leader_epoch_request_offset_for_leader_partition *asked,
@@ -28,7 +31,7 @@ answer_partition(const struct request *request, struct slice topic,
     to->error_code = err_wire_code(e);
 }
 
-void handle_offset_for_leader_epoch(struct request *request)
+static void answer_all(struct request *request)
 {
     const struct offset_for_leader_epoch_request *message = request->message;
     struct arena *arena = request->arena;
@@ -51,4 +54,16 @@ void handle_offset_for_leader_epoch(struct request *request)
                              &response.topics[t].partitions[i]);
     }
     request_answer(request, &response);
+}
+
+void handle_offset_for_leader_epoch(struct request *request)
+{
+    const struct offset_for_leader_epoch_request *message = request->message;
+    int64_t partitions = 0;
+    for (int32_t t = 0; t < message->topics_count; t++)
+        partitions += message->topics[t].partitions_count;
+    if (partitions > SHORT_PARTITIONS_MAX || message->topics_count > SHORT_PARTITIONS_MAX)
+        request_to_worker(request, answer_all);
+    else
+        answer_all(request);
 }
