@@ -452,7 +452,8 @@ enum err partition_judge_assignment(struct partition *partition,
                    ? ERR_OK
                    : ERR_UNKNOWN_TOPIC_OR_PARTITION;
     if (assignment->leader_epoch < partition->leader_epoch)
-        return ERR_STALE_CONTROLLER_EPOCH;
+        return err_note(ERR_STALE_CONTROLLER_EPOCH, "the role of leader epoch %d is known",
+                        partition->leader_epoch);
     if (assignment->leader == partition->broker_id)
         partition_confirm_leading(partition);
     /* The controller took it for one that was about to stop, and does no longer. */

@@ -166,7 +166,8 @@ apply_state(struct replica_manager *manager, struct slice topic, struct uuid top
     } else if (!e) {
         e = take_role(manager, partition, &assignment);
     }
-    if (e == ERR_STALE_CONTROLLER_EPOCH) { /* told again, as each new controller does */
+    bool is_known = state->leader_epoch == partition_leader_epoch(partition);
+    if (e == ERR_STALE_CONTROLLER_EPOCH && is_known) { /* as each new controller tells it */
         trace_debug("role known already topic=%.*s partition=%d leader_epoch=%d", SLICE_ARG(topic),
                     state->partition_index, state->leader_epoch);
         e = role_error(e);

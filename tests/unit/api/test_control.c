@@ -2,24 +2,9 @@
  * what is refused changes nothing and is traced (zookeeper-and-controller.md §6.1; §9 T30, T31). */
 #include "api_fixture.h"
 
-#include "broker/base/trace.h"
 #include "wire/leader_and_isr.h"
 #include "wire/stop_replica.h"
 #include "wire/update_metadata.h"
-
-struct said {
-    int32_t warnings;
-    char last[512];
-};
-
-static void hear(enum trace_level level, const char *line, void *context)
-{
-    struct said *said = context;
-    if (level != TRACE_WARN)
-        return;
-    said->warnings++;
-    snprintf(said->last, sizeof said->last, "%s", line);
-}
 
 /* Who asks, and of which life of this broker. */
 struct asker {
@@ -133,34 +118,34 @@ static int32_t epoch_in_metadata(struct api *api)
 /* All three are refused with this error, once traced each, and all is as it was. */
 static void assert_refused(struct api *api, struct asker asker, enum err e)
 {
-    struct said said = {0};
+    struct traced traced;
     struct partition *p = led_topic(api, "t", 0);
     append_to(p, 5);
-    trace_set_sink(hear, &said);
+    traced_begin(&traced, TRACE_WARN);
 
     int16_t partition_error;
     assert_code(lead(api, asker, EPOCH + 1, &partition_error), e);
     assert_code(partition_error, e);
-    assert_int_equal(said.warnings, 1);
-    assert_non_null(strstr(said.last, "LeaderAndIsr refused"));
-    assert_non_null(strstr(said.last, err_name(e)));
+    assert_int_equal(traced.lines, 1);
+    assert_non_null(strstr(traced.last, "LeaderAndIsr refused"));
+    assert_non_null(strstr(traced.last, err_name(e)));
     assert_int_equal(partition_leader_epoch(p), EPOCH);
 
     const struct stop_replica_response *stopped = stop(api, asker, EPOCH);
     assert_code(stopped->error_code, e);
     assert_int_equal(stopped->partition_errors_count, 0);
-    assert_int_equal(said.warnings, 2);
-    assert_non_null(strstr(said.last, "StopReplica refused"));
+    assert_int_equal(traced.lines, 2);
+    assert_non_null(strstr(traced.last, "StopReplica refused"));
     assert_int_equal(partition_role(p), ROLE_LEADER);
     assert_int_equal(log_end_offset(partition_log(p)), 5);
 
     assert_code(update(api, asker, EPOCH + 1), e);
-    assert_int_equal(said.warnings, 3);
-    assert_non_null(strstr(said.last, "UpdateMetadata refused"));
+    assert_int_equal(traced.lines, 3);
+    assert_non_null(strstr(traced.last, "UpdateMetadata refused"));
     assert_int_equal(epoch_in_metadata(api), EPOCH);
     assert_true(live_brokers_has(metadata_live_brokers(api->r->cache), 1));
 
-    trace_set_sink(NULL, NULL);
+    traced_end();
     partition_unref(p);
 }
 

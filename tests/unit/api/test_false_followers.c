@@ -1,5 +1,6 @@
 /* Followers that claim what they cannot have: an offset beyond the leader's end, records of another
- * history, another epoch. Each is refused, and neither the high watermark nor the ISR moves. */
+ * history, another epoch. Each is refused, the first is traced, and neither the high watermark nor
+ * the ISR moves. */
 #include "api_fixture.h"
 
 #define VERSION 12 /* the newest that names topics by name */
@@ -34,13 +35,22 @@ static void test_an_offset_beyond_the_end_moves_neither_watermark_nor_isr(void *
     struct api *api = *state;
     struct partition *p = with_records(api);
     static const int64_t claims[] = {RECORDS + 1, INT64_MAX, -1, INT64_MIN};
+    struct traced traced;
+    traced_begin(&traced, TRACE_INFO);
     for (size_t i = 0; i < ARRAY_SIZE(claims); i++) {
         for (int32_t follower = 2; follower <= 3; follower++) {
             struct asked asked = {.offset = claims[i]};
+            char claim[64];
+            int32_t before = traced.lines;
+            snprintf(claim, sizeof claim, "follower=%d offset=%lld", follower,
+                     (long long)claims[i]);
             assert_code(fetch_as(api, follower, asked)->error_code, ERR_OFFSET_OUT_OF_RANGE);
             assert_nothing_moved(api, p);
+            assert_int_equal(traced.lines, before + 1);
+            assert_non_null(strstr(traced.last, claim));
         }
     }
+    traced_end();
     partition_unref(p);
 }
 

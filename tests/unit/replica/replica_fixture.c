@@ -1,6 +1,8 @@
 /* See replica_fixture.h. */
 #include "replica_fixture.h"
 
+#include <stdio.h>
+
 static int32_t min_insync_replicas(void *context, const char *topic)
 {
     (void)topic;
@@ -27,6 +29,26 @@ static void look_at_watermarks(void *context, int64_t at_ms)
     struct replicas *r = context;
     r->look_at_ms = at_ms;
     r->looks_wanted++;
+}
+
+static void hear(enum trace_level level, const char *line, void *context)
+{
+    struct traced *traced = context;
+    if (level != traced->level)
+        return;
+    traced->lines++;
+    snprintf(traced->last, sizeof traced->last, "%s", line);
+}
+
+void traced_begin(struct traced *traced, enum trace_level level)
+{
+    *traced = (struct traced){.level = level};
+    trace_set_sink(hear, traced);
+}
+
+void traced_end(void)
+{
+    trace_set_sink(NULL, NULL);
 }
 
 void replicas_make_manager(struct replicas *r)

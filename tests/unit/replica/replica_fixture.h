@@ -6,6 +6,7 @@
 
 #include "log_fixture.h"
 
+#include "broker/base/trace.h"
 #include "broker/replica/replica_manager.h"
 
 #define SELF          1
@@ -71,5 +72,14 @@ int16_t tell_stop(struct replicas *r, const char *topic, int32_t partition, int3
 /* Append as clients do; what the high watermark must reach is given. */
 int64_t append_to(struct partition *partition, int32_t records);
 enum err try_append_to(struct partition *partition, int16_t acks, const struct batch_spec *spec);
+
+/* What is traced at one level, from traced_begin() to traced_end(). */
+struct traced {
+    enum trace_level level;
+    int32_t lines;
+    char last[512];
+};
+void traced_begin(struct traced *traced, enum trace_level level);
+void traced_end(void);
 
 #define assert_code(code, name) assert_int_equal(code, err_wire_code(name))

@@ -297,7 +297,13 @@ static void test_a_corrupt_batch_is_discarded_and_fetched_again(void **state)
     struct partition *p = settled(w, 2);
     struct buf *records = with(with(batches(), 0, 5, 4), 5, 5, 4);
     records->data[records->size - 1] ^= 1;
+    struct traced traced;
+    traced_begin(&traced, TRACE_WARN);
     answer(w, (struct part){.id = 0, .high_watermark = 10, .records = records});
+    traced_end();
+    assert_int_equal(traced.lines, 1);
+    assert_non_null(strstr(traced.last, "records of a leader not appended topic=t partition=0"));
+    assert_non_null(strstr(traced.last, "error=CORRUPT_MESSAGE"));
     assert_int_equal(end_of(p), 0);
     assert_int_equal(partition_high_watermark(p), 0);
     assert_int_equal(failed_count(w), 0);

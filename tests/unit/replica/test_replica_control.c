@@ -114,11 +114,35 @@ static void test_the_same_leader_epoch_again_is_stale(void **state)
     spec.leader = 2;
     spec.replicas[0] = 1, spec.replicas[1] = 2, spec.replicas_count = 2;
     assert_role(tell_role(r, &spec), ERR_OK, ERR_STALE_CONTROLLER_EPOCH);
-    spec.leader_epoch = 4;
-    assert_role(tell_role(r, &spec), ERR_OK, ERR_STALE_CONTROLLER_EPOCH);
     struct partition *p = find(r);
     assert_int_equal(partition_role(p), ROLE_LEADER);
     assert_int_equal(partition_leader_id(p), SELF);
+    partition_unref(p);
+}
+
+/* What is told again is no news; what is of the past is traced. */
+static void test_an_older_leader_epoch_is_refused_and_traced(void **state)
+{
+    struct replicas *r = *state;
+    struct traced traced;
+    assert_role(tell_role(r, &first), ERR_OK, ERR_OK);
+    traced_begin(&traced, TRACE_WARN);
+    assert_role(tell_role(r, &first), ERR_OK, ERR_STALE_CONTROLLER_EPOCH);
+    assert_int_equal(traced.lines, 0);
+    struct role_spec spec = first;
+    spec.leader = 2;
+    spec.replicas[0] = 1, spec.replicas[1] = 2, spec.replicas_count = 2;
+    spec.leader_epoch = 4;
+    assert_role(tell_role(r, &spec), ERR_OK, ERR_STALE_CONTROLLER_EPOCH);
+    traced_end();
+    assert_int_equal(traced.lines, 1);
+    assert_non_null(strstr(traced.last, "no role taken topic=t partition=0 leader=2 "
+                                        "leader_epoch=4 error=STALE_CONTROLLER_EPOCH"));
+    assert_non_null(strstr(traced.last, "leader epoch 5"));
+    struct partition *p = find(r);
+    assert_int_equal(partition_role(p), ROLE_LEADER);
+    assert_int_equal(partition_leader_id(p), SELF);
+    assert_int_equal(partition_leader_epoch(p), 5);
     partition_unref(p);
 }
 
@@ -516,6 +540,7 @@ int main(void)
         TEST(test_a_request_for_an_earlier_life_of_the_broker_is_refused),
         TEST(test_a_kraft_controller_is_refused),
         TEST(test_the_same_leader_epoch_again_is_stale),
+        TEST(test_an_older_leader_epoch_is_refused_and_traced),
         TEST(test_the_same_epoch_may_bring_the_topic_id),
         TEST(test_another_topic_id_is_inconsistent_whatever_the_epoch),
         TEST(test_a_log_left_of_another_topic_is_not_taken),
