@@ -55,13 +55,15 @@ struct peer {
     size_t out_sent;
     struct arena *arena;
     int64_t backoff_ms;
-    uint32_t connection;   /* counts up, so that a callback's own close is noticed */
-    uint32_t next_address; /* of those that the host has; counts up as they fail */
-    bool is_calling;       /* within `done` */
-    bool has_answered;     /* at this address, on whatever connection */
-    bool looks_after;      /* the next connect tells whether the process still is */
-    bool is_refused;       /* it did */
-    enum err failure;      /* what fail_event is to deal with */
+    uint32_t connection;            /* counts up, so that a callback's own close is noticed */
+    uint32_t next_address;          /* of those that the host has; counts up as they fail */
+    struct sockaddr_storage target; /* the one that was connected to last */
+    socklen_t target_size;
+    bool is_calling;   /* within `done` */
+    bool has_answered; /* at the target, on whatever connection */
+    bool looks_after;  /* the next connect tells whether the process still is */
+    bool is_refused;   /* it did */
+    enum err failure;  /* what fail_event is to deal with */
     char why[160];
 };
 
@@ -217,7 +219,7 @@ static void set_option(int fd, int level, int option, int value)
     (void)setsockopt(fd, level, option, &value, sizeof value); /* the defaults work as well */
 }
 
-/* The host's next address may do better. What is looked after is the one that has answered. */
+/* The host's next address may do better; where it is looked after, only the one that answered. */
 static void connect_failed(struct peer *peer, int code, const char *why)
 {
     peer->is_refused = peer->looks_after && code == ECONNREFUSED;
@@ -254,8 +256,19 @@ static void on_writable(evutil_socket_t fd, short what, void *context)
 
 static void on_readable(evutil_socket_t fd, short what, void *context);
 
+static void set_target(struct peer *peer, const struct addrinfo *address)
+{
+    if (peer->target_size == address->ai_addrlen &&
+        memcmp(&peer->target, address->ai_addr, address->ai_addrlen) == 0)
+        return;
+    peer->has_answered = false;
+    peer->target_size = address->ai_addrlen;
+    memcpy(&peer->target, address->ai_addr, address->ai_addrlen);
+}
+
 static bool open_socket(struct peer *peer, const struct addrinfo *address)
 {
+    set_target(peer, address);
     peer->fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (peer->fd < 0)
         return false;
@@ -277,22 +290,39 @@ static bool open_socket(struct peer *peer, const struct addrinfo *address)
     return false;
 }
 
+/* False: errno says why. */
+static bool open_any(struct peer *peer, const struct addrinfo *found)
+{
+    bool is_open = open_socket(peer, address_nth(found, peer->next_address));
+    for (uint32_t left = address_count(found); !is_open && --left > 0;)
+        is_open = open_socket(peer, address_nth(found, ++peer->next_address));
+    return is_open;
+}
+
+/* Where it has answered, whatever the name stands for by now. False: errno says why. */
+static bool open_again(struct peer *peer)
+{
+    struct sockaddr_storage target = peer->target;
+    return open_socket(peer, &(struct addrinfo){.ai_family = target.ss_family,
+                                                .ai_addr = (struct sockaddr *)&target,
+                                                .ai_addrlen = peer->target_size});
+}
+
 static void start_connect(struct peer *peer)
 {
     char service[8];
     snprintf(service, sizeof service, "%u", peer->options.port);
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV}, *found = NULL;
-    int code = getaddrinfo(peer->host, service, &hints, &found);
+    int code = peer->looks_after ? 0 : getaddrinfo(peer->host, service, &hints, &found);
     peer->state = CONNECTING;
     if (code) {
         fail_soon(peer, ERR_NETWORK_EXCEPTION, gai_strerror(code));
         return;
     }
-    bool is_open = open_socket(peer, address_nth(found, peer->next_address));
-    for (uint32_t left = address_count(found); !is_open && --left > 0;)
-        is_open = open_socket(peer, address_nth(found, ++peer->next_address));
+    bool is_open = found ? open_any(peer, found) : open_again(peer);
     code = errno;
-    freeaddrinfo(found);
+    if (found)
+        freeaddrinfo(found);
     if (!is_open) {
         connect_failed(peer, code, strerror(code));
         return;

@@ -35,6 +35,14 @@ static struct broker_node *subject_broker(struct controller *controller,
     return is_same ? broker : NULL;
 }
 
+/* Its answer is what shows a false alarm, and there may be nothing else to tell it. */
+static void ask(struct controller *controller, struct broker_node *broker)
+{
+    batch_begin(controller);
+    batch_update_one(controller, broker);
+    batch_send(controller);
+}
+
 static enum err event_broker_crashed(struct controller *controller, void *context, bool cancelled)
 {
     OWNED_MEM struct subject *subject = context;
@@ -45,6 +53,7 @@ static enum err event_broker_crashed(struct controller *controller, void *contex
                "broker=%" PRId32 " replicas=%zu",
                broker->id, broker->replica_count);
     broker->shutting_down = broker->crashed = true;
+    ask(controller, broker);
     return broker_relieve(controller, broker);
 }
 

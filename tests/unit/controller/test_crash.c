@@ -115,6 +115,58 @@ static void test_one_that_answers_after_all_has_its_replicas_back(void **state)
     finish(world);
 }
 
+/* Its answer is all that could show it, and nothing had to be told to it. */
+static void test_one_that_answers_after_all_is_found_well_though_nothing_was_moved(void **state)
+{
+    (void)state;
+    struct world *world = detecting("{\"0\":[1,2]}");
+    set_isr(world, IDS(1));
+    world_refuse(world, 0, 1);
+    world_settle(world, SETTLE_MS);
+    set_isr(world, IDS(1, 2));
+    world_refuse(world, 0, 3); /* has no replicas at all */
+    world_settle(world, SETTLE_MS);
+    zk_memory_put(world->zk, "/brokers/topics/orders",
+                  "{\"version\":3,\"topic_id\":\"" TOPIC_ID "\",\"partitions\":{\"0\":[1,2],"
+                  "\"1\":[3,1]},\"adding_replicas\":{},\"removing_replicas\":{}}");
+    world_settle(world, SETTLE_MS);
+    assert_int_equal(world_leader(world, "orders", 1), 3);
+    finish(world);
+}
+
+/* Everybody may be in the way of the next one's leadership, but the last of an ISR stays. */
+static void test_of_brokers_that_end_together_the_last_in_sync_stays(void **state)
+{
+    (void)state;
+    struct world *world = detecting("{\"0\":[1,2,3]}");
+    world_crash(world, 1);
+    world_crash(world, 2);
+    crash(world, 3);
+    OWNED_MEM char *before = mem_strdup(world_znode(world, STATE));
+    assert_int_not_equal(world_leader(world, "orders", 0), -1);
+    start(world, world_leader(world, "orders", 0));
+    assert_string_not_equal(before, world_znode(world, STATE));
+    assert_int_not_equal(world_leader(world, "orders", 0), -1);
+    finish(world);
+}
+
+/* The next controller has had no answer of it, and waits; what the last one moved stays moved. */
+static void test_the_next_controller_waits_for_the_session_of_a_crashed_one(void **state)
+{
+    (void)state;
+    struct world *world = detecting("{\"0\":[1,2,3]}");
+    crash(world, 1);
+    stop(world, 0);
+    assert_non_null(world_znode(world, "/brokers/ids/1"));
+    expect_state(world, 2, "\"isr\":[2,3]");
+    world_expire(world, 1);
+    world_settle(world, SETTLE_MS);
+    expect_state(world, 2, "\"isr\":[2,3]");
+    start(world, 1);
+    set_isr(world, IDS(2, 3, 1));
+    finish(world);
+}
+
 /* A JVM broker registers before it listens. */
 static void test_one_that_has_never_answered_is_waited_for(void **state)
 {
@@ -145,6 +197,9 @@ int main(void)
         cmocka_unit_test(test_the_end_of_the_session_changes_nothing_more),
         cmocka_unit_test(test_a_broker_that_comes_back_at_once_is_taken_as_new),
         cmocka_unit_test(test_one_that_answers_after_all_has_its_replicas_back),
+        cmocka_unit_test(test_one_that_answers_after_all_is_found_well_though_nothing_was_moved),
+        cmocka_unit_test(test_of_brokers_that_end_together_the_last_in_sync_stays),
+        cmocka_unit_test(test_the_next_controller_waits_for_the_session_of_a_crashed_one),
         cmocka_unit_test(test_one_that_has_never_answered_is_waited_for),
         cmocka_unit_test(test_the_controller_does_not_believe_it_of_itself),
     };

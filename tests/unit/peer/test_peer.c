@@ -36,6 +36,8 @@ struct broker_thread {
     int scripts_count;
 };
 
+static bool names_are_turned; /* the addresses of a name change places */
+
 /* Of two names that are looked up here, each has two addresses and a broker at the second; others
  * are addresses. Stands before the system's own. */
 static int fill_address(struct addrinfo **ret, const char *text, const char *service,
@@ -70,8 +72,9 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
         first = strcmp(name, names[i].name) == 0 ? names[i].first : first;
     if (!first)
         return fill_address(ret, name, service, NULL);
-    fill_address(ret, "127.0.0.1", service, NULL);
-    return fill_address(ret, first, service, *ret);
+    const char *second = "127.0.0.1";
+    fill_address(ret, names_are_turned ? first : second, service, NULL);
+    return fill_address(ret, names_are_turned ? second : first, service, *ret);
 }
 
 void freeaddrinfo(struct addrinfo *found)
@@ -388,12 +391,12 @@ static void on_refused(void *context)
     event_base_loopbreak(watcher->base);
 }
 
-static struct peer *new_watched(struct watcher *watcher, uint16_t port)
+static struct peer *new_watched_at(struct watcher *watcher, const char *host, uint16_t port)
 {
     struct peer_options options;
     peer_options_init(&options);
     options.base = watcher->base;
-    options.host = "127.0.0.1";
+    options.host = host;
     options.port = port;
     options.client_id = "us";
     options.backoff_ms = 5;
@@ -401,6 +404,11 @@ static struct peer *new_watched(struct watcher *watcher, uint16_t port)
     options.refused = on_refused;
     options.refused_context = watcher;
     return peer_new(&options);
+}
+
+static struct peer *new_watched(struct watcher *watcher, uint16_t port)
+{
+    return new_watched_at(watcher, "127.0.0.1", port);
 }
 
 static void test_an_ended_process_is_noticed_though_nothing_is_to_be_sent(void **state)
@@ -445,29 +453,46 @@ static void test_a_process_that_has_never_answered_is_not_looked_after(void **st
     event_base_free(result.base);
 }
 
-static void test_one_that_only_closed_the_connection_is_found_well(void **state)
+/* It closes the connection after an answer, and serves the next one. */
+static void expect_found_well(const char *host, bool turns_names)
 {
-    (void)state;
     struct broker_thread broker;
     static const struct script scripts[] = {{.answers_count = 1},
                                             {.answers_count = 1, .then_silent = true}};
     struct result result = {.base = event_base_new()};
     struct watcher watcher = {.base = result.base};
     broker_start(&broker, scripts, 2);
-    struct peer *peer = new_watched(&watcher, broker.port);
-    send_number(peer, &result, 0, 4, 20000);
-    run(&result, 1);
+    struct peer *peer = new_watched_at(&watcher, host, broker.port);
+    while (!result.oks) { /* the first address may fail a request */
+        send_number(peer, &result, 0, 4, 20000);
+        run(&result, result.calls + 1);
+    }
+    names_are_turned = turns_names;
     while (peer_is_connected(peer))
         event_base_loop(result.base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
-    while (!peer_is_connected(peer)) /* by itself */
+    while (!peer_is_connected(peer) && !watcher.refusals) /* by itself */
         event_base_loop(result.base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
-    send_number(peer, &result, 1, 4, 20000);
-    run(&result, 2);
-    assert_int_equal(result.oks, 2);
+    names_are_turned = false;
     assert_int_equal(watcher.refusals, 0);
+    send_number(peer, &result, 1, 4, 20000);
+    run(&result, result.calls + 1);
+    assert_int_equal(result.oks, 2);
     peer_free(peer);
     broker_stop(&broker);
     event_base_free(result.base);
+}
+
+static void test_one_that_only_closed_the_connection_is_found_well(void **state)
+{
+    (void)state;
+    expect_found_well("127.0.0.1", false);
+}
+
+/* As of a name server that gives them in turn; at the other one nobody ever listened. */
+static void test_of_several_addresses_the_one_that_answered_is_looked_after(void **state)
+{
+    (void)state;
+    expect_found_well("two.machines", true);
 }
 
 int main(void)
@@ -488,6 +513,7 @@ int main(void)
         cmocka_unit_test(test_an_ended_process_is_noticed_though_nothing_is_to_be_sent),
         cmocka_unit_test(test_a_process_that_has_never_answered_is_not_looked_after),
         cmocka_unit_test(test_one_that_only_closed_the_connection_is_found_well),
+        cmocka_unit_test(test_of_several_addresses_the_one_that_answered_is_looked_after),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
