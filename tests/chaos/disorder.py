@@ -1,12 +1,14 @@
 """What is left to see of a batch that was refused as out of order: an idempotent producer that sends again what it must sends nothing
 of the kind, so the broker has forgotten a batch, or taken one that it should not have. Told before the folders go.
 """
+import collections
 import re
 
 import checker
 
 REFUSED = re.compile(r"\d+:(\d+) to (.+)-(\d+): .*code=OUT_OF_ORDER_SEQUENCE_NUMBER")
 AROUND = 12                                          # sequence numbers in front of the refused record's and behind it
+LATEST = 8                                           # batches of each producer
 PLACES_MAX, LINES_MAX = 2, 80
 
 
@@ -27,12 +29,15 @@ def _said(broker, place):
 
 
 def _batches(log, number):
-    """While a producer keeps its first epoch, the number of a record is its sequence number."""
-    lines, at = [], 0
+    """While a producer keeps its first epoch, the number of a record is its sequence number; and who was refused for good sends no more,
+    so the last batches of each producer are told, too."""
+    near, latest, at = [], {}, 0
     while at + checker.HEADER.size <= len(log):
         base, size, epoch, _, _, _, last, _, stamp, producer, producer_epoch, sequence, _ = checker.HEADER.unpack_from(log, at)
+        line = "offsets %d..%d leader epoch %d producer %d epoch %d sequence %d..%d time %d" % (
+            base, base + last, epoch, producer, producer_epoch, sequence, sequence + last, stamp)
         if producer >= 0 and sequence <= number + AROUND and sequence + last >= number - AROUND:
-            lines.append("offsets %d..%d leader epoch %d producer %d epoch %d sequence %d..%d time %d" % (
-                base, base + last, epoch, producer, producer_epoch, sequence, sequence + last, stamp))
+            near.append(line)
+        latest.setdefault(producer, collections.deque(maxlen=LATEST)).append(line)
         at += 12 + size
-    return lines
+    return near + ["at last: " + line for lines in latest.values() for line in lines if line not in near]
