@@ -6,7 +6,11 @@ target_link_libraries(stokerd PRIVATE server)
 include(GNUInstallDirs)
 configure_file(${CMAKE_SOURCE_DIR}/conf/stokerd.service.in ${CMAKE_BINARY_DIR}/generated/stokerd.service @ONLY)
 install(TARGETS stokerd RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+set(settings_place ${CMAKE_INSTALL_FULL_SYSCONFDIR})
+if(settings_place STREQUAL "${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_SYSCONFDIR}")
+  set(settings_place ${CMAKE_INSTALL_SYSCONFDIR}) # relative: it follows `cmake --install --prefix`, too
+endif()
 install(FILES ${CMAKE_SOURCE_DIR}/conf/cluster.properties ${CMAKE_SOURCE_DIR}/conf/single-node.properties
-        DESTINATION ${CMAKE_INSTALL_FULL_SYSCONFDIR}/stoker)
+        DESTINATION ${settings_place}/stoker)
 install(FILES ${CMAKE_BINARY_DIR}/generated/stokerd.service DESTINATION lib/systemd/system)
 install(FILES ${CMAKE_SOURCE_DIR}/conf/stoker.sysusers DESTINATION lib/sysusers.d RENAME stoker.conf)
