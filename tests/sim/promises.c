@@ -21,7 +21,7 @@ struct shadow {
     int64_t high_watermark;   /* while it leads in led_epoch */
     bool leads;               /* in led_epoch, still */
     bool was_killed;          /* and not looked at since */
-    bool is_excused;          /* its power was cut, and it has not left the ISR since */
+    bool is_excused;          /* its power was cut, and it is in the ISR since before its start */
 };
 
 struct acknowledged {
@@ -317,9 +317,13 @@ void promises_state_written(struct cluster *cluster, int32_t t, int32_t p,
         oracle->isr[i] = state->isr.ids[i];
         is_member[state->isr.ids[i]] = true;
     }
-    for (int32_t b = 0; b < cluster->world->broker_count; b++)
+    for (int32_t b = 0; b < cluster->world->broker_count; b++) {
+        struct shadow *shadow = &cluster->promises->shadows[b][t][p];
         if (!is_member[b])
-            cluster->promises->shadows[b][t][p].is_excused = false;
+            shadow->is_excused = false;
+        else if (!cluster->nodes[b].is_alive && !shadow->was_killed)
+            shadow->is_excused = true; /* by a fetch from before: its session has not ended */
+    }
     check_isr(cluster, t, p);
 }
 
