@@ -5,7 +5,7 @@ import struct
 
 from brokers import Failed, harness
 
-METADATA, CREATE_TOPICS, DELETE_TOPICS, API_VERSIONS, ELECT_LEADERS = 3, 19, 20, 18, 43
+METADATA, FIND_COORDINATOR, CREATE_TOPICS, DELETE_TOPICS, API_VERSIONS, ELECT_LEADERS = 3, 10, 19, 20, 18, 43
 TOPIC_ALREADY_EXISTS, UNKNOWN_TOPIC = 36, 3
 TIMEOUT_MS = 60000
 
@@ -64,6 +64,11 @@ def first_leader(port):
     at += 4 + 4 + 2                                                    # controller, topics, error
     at += 2 + struct.unpack_from(">h", answer, at)[0] + 1 + 4          # name, is it internal, partitions
     return struct.unpack_from(">hii", answer, at)[2]
+
+
+def coordinator_error(port, group):
+    """What FindCoordinator says of it. A JVM broker that is asked first makes the topic of the groups' offsets."""
+    return struct.unpack_from(">h", ask(port, FIND_COORDINATOR, 0, text(group)), 0)[0]
 
 
 def elect_preferred(port):

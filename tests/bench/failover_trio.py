@@ -9,6 +9,7 @@ from brokers import HERE, Failed, Home, harness, numbers
 
 IDS = (1, 2, 3)
 TOPIC_PARTITIONS = 100
+OFFSETS_PARTITIONS = 50                              # offsets.topic.num.partitions
 AWAIT_SECONDS = 300
 PRODUCERS = {"librdkafka": lambda: [HERE / "failover_gap.py"], "java": lambda: harness.jvm_command(HERE / "FailoverGap.java")}
 
@@ -40,6 +41,12 @@ class Trio:
             return len(set(views)) == 1 and views[0] in self.brokers
         harness.wait_for("one controller", agreed, 60)
         return views[0]
+
+    def expect_consumers(self):
+        """A consumer, though it assigns partitions, asks for its group's coordinator: brokers that have one make their topic for it now."""
+        if self.side == "jvm":
+            harness.wait_for("the groups have a coordinator", lambda: ask.coordinator_error(self.homes[1].port, "nobody") == 0, 60)
+            self.partitions += OFFSETS_PARTITIONS
 
     def let_control(self, broker_id, wanted):
         """Elects until that broker is the controller, or is not."""

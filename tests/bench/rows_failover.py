@@ -215,6 +215,7 @@ class ReplicatedLatency(Row):
 
     def prepare(self, bench, side):
         self.trios[side] = Trio(bench, side, "paced")
+        self.trios[side].expect_consumers()
 
     def measure(self, bench, side):
         trio, topic = self.trios[side], bench.place.unique("paced")
