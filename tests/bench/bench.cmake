@@ -4,13 +4,13 @@ target_include_directories(bench_client PUBLIC ${CMAKE_SOURCE_DIR})
 target_link_libraries(bench_client PUBLIC record base PkgConfig::RDKAFKA PkgConfig::JANSSON)
 
 foreach(name bench_produce bench_consume bench_round_trip bench_sendfile bench_write_floor bench_await
-        bench_requests bench_end_to_end)
+        bench_requests bench_end_to_end bench_trip_floor)
   add_executable(${name} ${CMAKE_CURRENT_LIST_DIR}/${name}.c)
   target_link_libraries(${name} PRIVATE bench_client)
   list(APPEND BENCH_PROGRAMS ${name})
 endforeach()
 
-foreach(name bench_sendfile bench_write_floor)
+foreach(name bench_sendfile bench_write_floor bench_trip_floor)
   target_sources(${name} PRIVATE ${CMAKE_CURRENT_LIST_DIR}/loopback.c)
 endforeach()
 

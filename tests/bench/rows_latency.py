@@ -11,6 +11,7 @@ from table import Figure, Row
 RATE = 5000
 ALONE_SECONDS = 10
 LONGEST_SECONDS = 600
+PERCENTILES = ("p50_ms", "p99_ms", "p999_ms")
 
 
 class RoundTrip(Row):
@@ -30,7 +31,11 @@ class RoundTrip(Row):
         got = bench.place.program("bench_round_trip", broker.address, topic, bench.scaled(10000), 1024)
         cpu = broker.cpu() - before
         ask.delete(broker.port, [topic])
-        return {"cpu_ms": cpu * 1000 / got["trips"], "p50_ms": got["p50_ms"], "p99_ms": got["p99_ms"], "p999_ms": got["p999_ms"]}
+        values = {"cpu_ms": cpu * 1000 / got["trips"], **{key: got[key] for key in PERCENTILES}}
+        if side == "stoker":
+            floor = bench.place.program("bench_trip_floor", bench.scaled(10000), 1024, bench.place.folder / "trips")
+            values.update({key + "_floor": floor[key] for key in ("cpu_ms", *PERCENTILES)})
+        return values
 
 
 class ColdReader(Row):
