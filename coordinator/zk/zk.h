@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "broker/base/err.h"
+#include "broker/base/list.h"
 #include "broker/base/slice.h"
 
 struct zk_stat {
@@ -95,6 +96,8 @@ struct zk {
     void (*state_changed)(void *owner, enum zk_state state, int64_t session_id);
     void (*watch_fired)(void *owner, enum zk_event_kind kind, struct slice path);
     void *owner;
+
+    struct list_node reads; /* of zk_read(), which alone uses it */
 };
 
 static inline void zk_submit(struct zk *zk, const struct zk_op *op, zk_done_fn *done, void *context)

@@ -197,6 +197,8 @@ struct zk *zk_session_view(struct zk_session *session, struct mailbox *mailbox)
     return &view->zk;
 }
 
+static void drop_reads(struct zk *zk);
+
 void zk_session_view_free(struct zk *zk)
 {
     if (!zk)
@@ -220,6 +222,7 @@ void zk_session_view_free(struct zk *zk)
     }
     zk_spread_forget(session, view);
     pthread_mutex_unlock(&session->mutex);
+    drop_reads(zk); /* nobody calls them back any more */
     zk_view_unref(view);
 }
 
@@ -298,12 +301,20 @@ void zk_session_wait(struct zk *zk, const struct zk_op *ops, int32_t count, zk_d
 }
 
 struct repeated_read {
+    struct list_node node; /* zk->reads */
     struct zk *zk;
     struct zk_op op;
     char *path;
     zk_done_fn *done;
     void *context;
 };
+
+static void read_free(struct repeated_read *read)
+{
+    list_remove(&read->node);
+    free(read->path);
+    free(read);
+}
 
 static void read_done(void *context, const struct zk_result *results, int32_t count)
 {
@@ -313,15 +324,24 @@ static void read_done(void *context, const struct zk_result *results, int32_t co
         return;
     }
     read->done(read->context, results, count);
-    free(read->path);
-    free(read);
+    read_free(read);
 }
 
 void zk_read(struct zk *zk, const struct zk_op *op, zk_done_fn *done, void *context)
 {
     assert(op->kind == ZK_OP_GET || op->kind == ZK_OP_EXISTS || op->kind == ZK_OP_CHILDREN);
     struct repeated_read *read = mem_new(struct repeated_read);
-    *read = (struct repeated_read){zk, *op, slice_dup(op->path), done, context};
+    *read = (struct repeated_read){
+        .zk = zk, .op = *op, .path = slice_dup(op->path), .done = done, .context = context};
     read->op.path = slice_of(read->path, op->path.size);
+    if (!zk->reads.next)
+        list_init(&zk->reads);
+    list_push_back(&zk->reads, &read->node);
     zk_submit(zk, &read->op, read_done, read);
+}
+
+static void drop_reads(struct zk *zk)
+{
+    while (list_is_linked(&zk->reads))
+        read_free(list_entry(zk->reads.next, struct repeated_read, node));
 }
