@@ -107,7 +107,7 @@ void zk_session_pump(struct zk_session *session)
 }
 
 /* Answer everything outstanding with `error`. Requests on the wire stay allocated until the
- * library's own callback, which it always makes, at the latest when the handle closes. */
+ * library's own callback. */
 void zk_session_abandon(struct zk_session *session, enum err error)
 {
     while (!list_is_empty(&session->in_flight)) {
@@ -208,8 +208,9 @@ void zk_handle_close(struct zk_session *session, struct zk_handle *handle)
     pthread_mutex_unlock(&session->mutex);
     if (zh)
         zookeeper_close(zh); /* joins the library's threads, which may want the mutex */
-    free(handle);
     pthread_mutex_lock(&session->mutex);
+    zk_spread_handle_closed(session, handle);
+    free(handle);
 }
 
 static void open_handle(struct zk_session *session)

@@ -138,6 +138,7 @@ void zk_spread_pump(struct zk_session *session);
 void zk_spread_answered(struct zk_request *request);
 void zk_spread_settle(struct zk_session *session); /* post what is answered */
 void zk_spread_abandon(struct zk_session *session, enum err error);
+void zk_spread_handle_closed(struct zk_session *session, const struct zk_handle *handle);
 void zk_spread_forget(struct zk_session *session, const struct zk_view *view);
 /* Opens or closes one lane if that is due, letting the mutex go meanwhile; false: nothing was.
  * Thread: the session's. */
