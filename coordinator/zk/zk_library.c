@@ -91,18 +91,18 @@ static struct zk_result *answer_begin(struct zk_request *request, int rc)
     return result;
 }
 
+static void heard(struct zk_handle *handle)
+{
+    if (--handle->sent_count == 0 && handle->dead)
+        pthread_cond_broadcast(&handle->session->changed); /* it waits to be closed */
+}
+
 static void answer_end(struct zk_request *request)
 {
     struct zk_session *session = request->view->session;
-    if (request->anywhere) {
-        zk_spread_answered(request);
-    } else if (list_is_linked(&request->node)) {
-        request->ready = true;
-        session->ready_count++;
-        zk_session_pump(session);
-    } else { /* abandoned: it was answered when the session ended */
-        zk_request_free(request);
-    }
+    list_remove(&request->sent_node);
+    heard(request->handle);
+    zk_request_answered(request);
     pthread_mutex_unlock(&session->mutex);
 }
 
@@ -412,12 +412,18 @@ static void synced(int rc, const char *path, const void *context)
 {
     (void)rc; /* lost: so are the reads behind it */
     (void)path;
-    (void)context;
+    struct zk_handle *handle = (void *)context;
+    pthread_mutex_lock(&handle->session->mutex);
+    heard(handle);
+    pthread_mutex_unlock(&handle->session->mutex);
 }
 
 bool zk_library_sync(struct zk_handle *handle)
 {
-    return zoo_async(handle->zh, "/", synced, NULL) == ZOK;
+    if (zoo_async(handle->zh, "/", synced, handle) != ZOK)
+        return false;
+    handle->sent_count++;
+    return true;
 }
 
 bool zk_library_send(struct zk_request *request, enum err *ret_error)
@@ -429,5 +435,9 @@ bool zk_library_send(struct zk_request *request, enum err *ret_error)
     if (rc == ZINVALIDSTATE || rc == ZCONNECTIONLOSS)
         return false;
     *ret_error = error_of(rc);
+    if (rc == ZOK) {
+        list_push_back(&request->handle->sent, &request->sent_node);
+        request->handle->sent_count++;
+    }
     return true;
 }

@@ -106,6 +106,20 @@ void zk_session_pump(struct zk_session *session)
     zk_spread_pump(session);
 }
 
+void zk_request_answered(struct zk_request *request)
+{
+    struct zk_session *session = request->view->session;
+    if (request->anywhere) {
+        zk_spread_answered(request);
+    } else if (list_is_linked(&request->node)) {
+        request->ready = true;
+        session->ready_count++;
+        zk_session_pump(session);
+    } else { /* abandoned: it was answered when the session ended */
+        zk_request_free(request);
+    }
+}
+
 /* Answer everything outstanding with `error`. Requests on the wire stay allocated until the
  * library's own callback. */
 void zk_session_abandon(struct zk_session *session, enum err error)
@@ -201,23 +215,58 @@ static void wait_ms(struct zk_session *session, int32_t ms)
     pthread_cond_timedwait(&session->changed, &session->mutex, &until);
 }
 
+/* ---- Handles ---- */
+
+struct zk_handle *zk_handle_new(struct zk_session *session)
+{
+    struct zk_handle *handle = mem_new(struct zk_handle);
+    handle->session = session;
+    handle->generation = session->generation;
+    list_init(&handle->sent);
+    return handle;
+}
+
+/* The library (3.8.0) forgets, with the memory, what was under way on a handle that is told to
+ * close: it does not even call back. So what it was asked is answered first, where a server does.
+ */
+static void drain(struct zk_session *session, const struct zk_handle *handle)
+{
+    int64_t deadline_ms = clock_mono_ms(&clock_system) + ZK_DRAIN_MS;
+    int64_t left_ms = ZK_DRAIN_MS;
+    while (handle->zh && handle->sent_count > 0 && left_ms > 0) {
+        wait_ms(session, (int32_t)left_ms);
+        left_ms = deadline_ms - clock_mono_ms(&clock_system);
+    }
+}
+
+/* No callback comes any more for what is left. */
+static void fail_sent(struct zk_handle *handle)
+{
+    while (!list_is_empty(&handle->sent)) {
+        struct zk_request *request = list_entry(handle->sent.next, struct zk_request, sent_node);
+        list_remove(&request->sent_node);
+        if (request->message)
+            zk_message_fail(request->message, ERR_ZK_UNAVAILABLE);
+        zk_request_answered(request);
+    }
+}
+
 void zk_handle_close(struct zk_session *session, struct zk_handle *handle)
 {
     handle->dead = true;
+    drain(session, handle);
     zhandle_t *zh = handle->zh;
     pthread_mutex_unlock(&session->mutex);
     if (zh)
         zookeeper_close(zh); /* joins the library's threads, which may want the mutex */
     pthread_mutex_lock(&session->mutex);
-    zk_spread_handle_closed(session, handle);
+    fail_sent(handle);
     free(handle);
 }
 
 static void open_handle(struct zk_session *session)
 {
-    struct zk_handle *handle = mem_new(struct zk_handle);
-    handle->session = session;
-    handle->generation = session->generation;
+    struct zk_handle *handle = zk_handle_new(session);
     session->handle = handle;
     pthread_mutex_unlock(&session->mutex);
     zhandle_t *zh = zk_library_open(handle); /* may resolve names: slow */

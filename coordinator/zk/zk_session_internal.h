@@ -20,6 +20,7 @@
                             */
 #define ZK_REOPEN_MS 1000  /* between attempts to open a handle */
 #define ZK_MULTI_MAX 10000 /* operations of one transaction */
+#define ZK_DRAIN_MS  2000  /* a handle that is to close waits so long for the answers it is owed */
 
 /* One life of the library's handle. The library's callbacks find it as the handle's context. */
 struct zk_handle {
@@ -32,6 +33,9 @@ struct zk_handle {
     bool is_lane;          /* fixed */
     bool is_connected;     /* of a lane */
     int32_t spread_count;  /* reads of zk_spread.c that it has not answered */
+
+    struct list_node sent; /* struct zk_request, by sent_node: those the library has not answered */
+    int32_t sent_count;    /* with syncs */
 };
 
 struct zk_session {
@@ -102,7 +106,8 @@ struct zk_message {
 /* An operation, or a multi, from its submission until the library has done with it. */
 struct zk_request {
     struct list_node node;
-    struct zk_handle *handle; /* once sent */
+    struct list_node sent_node; /* of handle->sent */
+    struct zk_handle *handle;   /* once sent */
     struct zk_view *view;
     struct zk_message *message; /* NULL: answered already; only the library's callback is awaited */
     bool ready;                 /* message is complete and waits for those before it */
@@ -130,6 +135,8 @@ void zk_session_settle(
     struct zk_session *session); /* post what is ready at the head of in_flight */
 void zk_session_move(struct zk_session *session, enum zk_state state);
 void zk_session_abandon(struct zk_session *session, enum err error);
+/* Its answer is written, or nobody waits for one: hand it on. The caller's last use of it. */
+void zk_request_answered(struct zk_request *request);
 
 /* zk_spread.c; all with the mutex held */
 void zk_spread_init(struct zk_session *session);
@@ -138,15 +145,16 @@ void zk_spread_pump(struct zk_session *session);
 void zk_spread_answered(struct zk_request *request);
 void zk_spread_settle(struct zk_session *session); /* post what is answered */
 void zk_spread_abandon(struct zk_session *session, enum err error);
-void zk_spread_handle_closed(struct zk_session *session, const struct zk_handle *handle);
 void zk_spread_forget(struct zk_session *session, const struct zk_view *view);
 /* Opens or closes one lane if that is due, letting the mutex go meanwhile; false: nothing was.
  * Thread: the session's. */
 bool zk_spread_tend(struct zk_session *session);
 void zk_spread_close(struct zk_session *session);
 
-/* zk_session.c, with the mutex held: lets it go, joins the library's threads and frees. */
+/* zk_session.c, with the mutex held. Closing lets it go, joins the library's threads and frees. */
+struct zk_handle *zk_handle_new(struct zk_session *session);
 void zk_handle_close(struct zk_session *session, struct zk_handle *handle);
+
 /* Messages that follow each other to one mailbox are posted at once. */
 struct zk_postbag {
     struct mailbox *to;

@@ -155,23 +155,6 @@ void zk_spread_abandon(struct zk_session *session, enum err error)
     pthread_cond_broadcast(&session->changed);
 }
 
-/* The library does not call back for all that was under way when it was told to close; after that
- * it calls back for nothing. */
-void zk_spread_handle_closed(struct zk_session *session, const struct zk_handle *handle)
-{
-    list_for_each (&session->spread_flying, node) {
-        struct zk_request *request = list_entry(node, struct zk_request, node);
-        if (request->handle != handle)
-            continue;
-        list_remove(node);
-        session->spread_flying_count--;
-        if (request->message)
-            zk_message_fail(request->message, ERR_ZK_UNAVAILABLE);
-        settle_request(session, request);
-    }
-    zk_session_pump(session);
-}
-
 void zk_spread_forget(struct zk_session *session, const struct zk_view *view)
 {
     list_for_each (&session->spread_queued, node) {
@@ -199,9 +182,7 @@ void zk_spread_forget(struct zk_session *session, const struct zk_view *view)
 
 static void open_lane(struct zk_session *session)
 {
-    struct zk_handle *lane = mem_new(struct zk_handle);
-    lane->session = session;
-    lane->generation = session->generation;
+    struct zk_handle *lane = zk_handle_new(session);
     lane->is_lane = true;
     list_push_back(&session->lanes, &lane->node);
     session->lanes_count++;

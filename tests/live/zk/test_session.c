@@ -251,6 +251,20 @@ static void test_a_view_or_a_session_may_end_amid_many_reads(void **state)
     world_close(&spread.world);
 }
 
+static void test_a_session_may_end_amid_what_it_was_asked(void **state)
+{
+    (void)state;
+    struct world world;
+    assert_int_equal(world_open(&world, NULL), ERR_OK);
+    struct zk_op op = {.kind = ZK_OP_GET, .path = SLICE_LITERAL("/nowhere")};
+    for (int i = 0; i < PIPELINED; i++) {
+        zk_submit(world.zk, &op, on_done, &world);
+        zk_read(world.zk, &op, on_done, &world); /* asked again while no server is reached */
+    }
+    world_close(&world);
+    assert_int_equal(world.answers, 0); /* and the leak sanitizer finds nothing */
+}
+
 static void test_watches_of_each_kind_fire_once_at_the_view_that_asked(void **state)
 {
     (void)state;
@@ -376,6 +390,7 @@ int main(void)
         cmocka_unit_test(test_ten_thousand_pipelined_operations_are_answered_in_order),
         cmocka_unit_test(test_many_reads_share_connections_and_tell_what_was_written_before),
         cmocka_unit_test(test_a_view_or_a_session_may_end_amid_many_reads),
+        cmocka_unit_test(test_a_session_may_end_amid_what_it_was_asked),
         cmocka_unit_test(test_watches_of_each_kind_fire_once_at_the_view_that_asked),
         cmocka_unit_test(test_multis_are_atomic_and_name_the_culprit),
         cmocka_unit_test(test_digest_authentication_and_start_up_steps),
