@@ -167,6 +167,14 @@ int32_t acl_fix(const struct core_connection *c, struct jute_in *in, struct buf 
     }
     return valid ? ZK_OK : ZK_INVALID_ACL;
 }
+bool acl_is_whole(struct slice acl)
+{
+    struct jute_in in = jute_in_of(acl);
+    int32_t count = jute_int(&in);
+    for (int32_t i = 0; i < count && !in.bad; i++)
+        (void)entry_read(&in);
+    return !in.bad && count >= 0 && in.at == in.end;
+}
 static bool entry_matches(const struct acl_entry *entry, const struct core_connection *c)
 {
     if (slice_equal_str(entry->scheme, "world"))

@@ -60,6 +60,8 @@ void core_notify(struct watcher *watcher, enum zk_event event, struct slice path
 
 /* acl.c. The fixed ACL has no scheme "auth" and no doubles. The request's whole vector is read. */
 int32_t acl_fix(const struct core_connection *c, struct jute_in *in, struct buf *out);
+/* As acl_fix() writes it: nothing cut off, nothing behind it. What a tree holds is. */
+bool acl_is_whole(struct slice acl);
 bool acl_allows(struct slice acl, const struct core_connection *c, int permission);
 void acl_put_masked(struct buf *out, struct slice acl, const struct core_connection *c);
 int32_t auth_add(struct core_connection *c, struct slice scheme, struct slice credentials);

@@ -49,7 +49,7 @@ static bool replay_create(struct core *core, struct jute_in *in, struct stamp st
 {
     struct slice path = jute_bytes(in), data = jute_bytes(in), acl = jute_bytes(in);
     int64_t owner = jute_long(in);
-    if (in->bad || !path_is_valid(path) || tree_get(&core->tree, path))
+    if (in->bad || !path_is_valid(path) || tree_get(&core->tree, path) || !acl_is_whole(acl))
         return false;
     const struct znode *parent = tree_get(&core->tree, path_parent(path));
     if (!parent || parent->n.owner) /* ephemerals have no children */
@@ -69,11 +69,13 @@ static bool replay_set(struct core *core, int32_t op, struct jute_in *in, struct
 {
     struct slice path = jute_bytes(in), bytes = jute_bytes(in);
     struct znode *z = in->bad ? NULL : tree_get(&core->tree, path);
-    if (z && op == OP_SET_DATA)
+    if (!z || (op == OP_SET_ACL && !acl_is_whole(bytes)))
+        return false;
+    if (op == OP_SET_DATA)
         tree_set_data(&core->tree, z, bytes, stamp);
-    else if (z)
+    else
         tree_set_acl(&core->tree, z, bytes);
-    return z != NULL;
+    return true;
 }
 static bool replay_op(struct core *core, struct jute_in *in, struct stamp stamp)
 {
@@ -184,7 +186,8 @@ static bool restore_znode(struct core *core, struct jute_in *in)
     n.zk_version = jute_int(in);
     n.acl_version = jute_int(in);
     n.creates = jute_int(in);
-    return !in->bad && path.data && tree_restore(&core->tree, path, data, acl, &n);
+    return !in->bad && path.data && acl_is_whole(acl) &&
+           tree_restore(&core->tree, path, data, acl, &n);
 }
 enum err core_restore(struct core *core, struct slice snapshot)
 {

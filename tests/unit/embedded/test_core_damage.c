@@ -29,16 +29,20 @@ static void put_head(struct buf *out, int64_t zxid, int32_t sessions)
     jute_put_long(out, zxid);
     jute_put_int(out, sessions);
 }
-static void put_znode(struct buf *out, const char *path, int64_t owner)
+static void put_znode_with_acl(struct buf *out, const char *path, int64_t owner, struct slice acl)
 {
     put_str(out, path);
     put_str(out, "");
-    jute_put_bytes(out, acl_open);
+    jute_put_bytes(out, acl);
     for (int i = 0; i < 5; i++) /* three zxids, two times */
         jute_put_long(out, 1);
     jute_put_long(out, owner);
     for (int i = 0; i < 3; i++) /* versions, creations */
         jute_put_int(out, 0);
+}
+static void put_znode(struct buf *out, const char *path, int64_t owner)
+{
+    put_znode_with_acl(out, path, owner, acl_open);
 }
 static void put_entry(struct buf *out, int64_t zxid, int32_t op, const struct buf *body)
 {
@@ -49,15 +53,20 @@ static void put_entry(struct buf *out, int64_t zxid, int32_t op, const struct bu
     jute_put_int(out, op);
     buf_put(out, body->data, body->size);
 }
-static void put_created(struct buf *out, int64_t zxid, const char *path, int64_t owner)
+static void put_created_with_acl(struct buf *out, int64_t zxid, const char *path, int64_t owner,
+                                 struct slice acl)
 {
     struct buf body = {0};
     put_str(&body, path);
     put_str(&body, "");
-    jute_put_bytes(&body, acl_open);
+    jute_put_bytes(&body, acl);
     jute_put_long(&body, owner);
     put_entry(out, zxid, OP_CREATE, &body);
     buf_done(&body);
+}
+static void put_created(struct buf *out, int64_t zxid, const char *path, int64_t owner)
+{
+    put_created_with_acl(out, zxid, path, owner, acl_open);
 }
 static void expect_refused(enum err e, struct buf *bytes, const char *sentence)
 {
@@ -151,6 +160,33 @@ static void test_a_root_that_is_a_sessions_is_refused(void **state UNUSED)
     put_znode(&b, "/", 5);
     expect_refused(core_restore(core, buf_slice(&b)), &b, "znode 0 of the snapshot");
 }
+static void refuse_acl(struct slice acl)
+{
+    struct buf b = {0}, body = {0};
+    put_head(&b, 7, 0);
+    jute_put_int(&b, 1);
+    put_znode_with_acl(&b, "/", 0, acl);
+    expect_refused(core_restore(core, buf_slice(&b)), &b, "znode 0 of the snapshot");
+
+    core_free(core);
+    core = core_new(100, 200, 2000, 0x1000);
+    put_created_with_acl(&b, 1, "/n", 0, acl);
+    expect_refused(core_replay(core, buf_slice(&b)), &b, "operation 0 of zxid 0x1");
+
+    put_str(&body, "/");
+    jute_put_bytes(&body, acl);
+    put_entry(&b, 2, OP_SET_ACL, &body);
+    buf_done(&body);
+    expect_refused(core_replay(core, buf_slice(&b)), &b, "operation 0 of zxid 0x2");
+}
+static void test_an_acl_that_counts_more_entries_than_it_has_is_refused(void **state UNUSED)
+{
+    refuse_acl(SLICE_LITERAL("\x7f\xff\xff\xff")); /* whoever asked for it got 25 GB */
+    refuse_acl(SLICE_LITERAL("\xff\xff\xff\xff"));
+    refuse_acl(SLICE_LITERAL("\0\0\0\0more"));
+    refuse_acl(SLICE_LITERAL("\0\0\0\1\0\0\0\37\0\0\0\5world\0\0\0\6anyon"));
+    refuse_acl(SLICE_NULL);
+}
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
@@ -161,6 +197,7 @@ int main(void)
         TEST(test_the_last_zxid_and_session_that_are_taken_can_be_counted_on),
         TEST(test_an_ephemeral_with_children_is_refused),
         TEST(test_a_root_that_is_a_sessions_is_refused),
+        TEST(test_an_acl_that_counts_more_entries_than_it_has_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
