@@ -66,8 +66,10 @@ struct swap_znodes {
 };
 
 struct swap_cluster {
-    struct swap_broker *brokers;
+    struct swap_broker *brokers; /* those that are asked about */
     int32_t brokers_count;
+    const int32_t *stokers; /* of all that live: those that are Stoker, and how many are not */
+    int32_t stokers_count, kafka_count;
     struct swap_topic *topics;
     int32_t topics_count;
     int32_t reassignments;

@@ -13,6 +13,7 @@
 #define RESOURCE_TOPIC         2
 #define RESOURCE_BROKER        4
 #define SOURCE_DEFAULT         5
+#define SETTING_OF_STOKER      "max.mapped.indexes" /* no JVM broker has it */
 #define TOPICS_OF_A_REQUEST    500
 #define REASSIGNMENTS_LIMIT_MS 30000
 
@@ -49,7 +50,7 @@ static void take_settings(struct client *client, const config_result *result,
         arena_new_array(client_arena(client), struct config_pair, result->configs_count + 1);
     for (int32_t i = 0; i < result->configs_count; i++) {
         const config_entry *entry = &result->configs[i];
-        if (slice_equal_str(entry->name, "max.mapped.indexes")) /* a setting of Stoker's own */
+        if (slice_equal_str(entry->name, SETTING_OF_STOKER))
             broker->is_stoker = true;
         if (is_default(entry))
             continue;
@@ -61,15 +62,24 @@ static void take_settings(struct client *client, const config_result *result,
     }
 }
 
-static void read_settings(struct client *client, struct swap_broker *broker)
+/* names NULL: all that the broker has. */
+static enum err ask_broker_configs(struct client *client, int32_t broker_id, struct slice *names,
+                                   int32_t names_count,
+                                   struct describe_configs_response *ret_response)
 {
     config_resource resource;
-    struct describe_configs_response response;
     describe_configs_request_describe_configs_resource_init(&resource);
     resource.resource_type = RESOURCE_BROKER;
-    resource.resource_name = slice_str(cli_kept("%" PRId32, broker->id));
-    resource.configuration_keys_count = -1;
-    enum err e = ask_configs(client, broker->id, &resource, 1, &response);
+    resource.resource_name = slice_str(cli_kept("%" PRId32, broker_id));
+    resource.configuration_keys = names;
+    resource.configuration_keys_count = names ? names_count : -1;
+    return ask_configs(client, broker_id, &resource, 1, ret_response);
+}
+
+static void read_settings(struct client *client, struct swap_broker *broker)
+{
+    struct describe_configs_response response;
+    enum err e = ask_broker_configs(client, broker->id, NULL, 0, &response);
     if (e)
         broker->unread = cli_kept("its settings cannot be read: %s", err_sentence(e));
     else if (response.results_count != 1 || response.results[0].error_code)
@@ -254,6 +264,39 @@ static void list_brokers(struct client *client, const struct metadata_response *
         qsort(ret->brokers, (size_t)ret->brokers_count, sizeof *ret->brokers, compare_ids);
 }
 
+/* One that does not answer is taken for a JVM broker: then more is warned of, not less. */
+static bool ask_is_stoker(struct client *client, int32_t broker_id)
+{
+    struct slice name = SLICE_LITERAL(SETTING_OF_STOKER);
+    struct describe_configs_response response;
+    return !ask_broker_configs(client, broker_id, &name, 1, &response) &&
+           response.results_count == 1 && response.results[0].configs_count == 1;
+}
+
+static const struct swap_broker *find_read(const struct swap_cluster *cluster, int32_t id)
+{
+    for (int32_t i = 0; i < cluster->brokers_count; i++) {
+        if (cluster->brokers[i].id == id && !cluster->brokers[i].unread)
+            return &cluster->brokers[i];
+    }
+    return NULL;
+}
+
+static void list_programs(struct client *client, const struct metadata_response *metadata,
+                          struct swap_cluster *ret)
+{
+    int32_t *ids = arena_new_array(client_arena(client), int32_t, metadata->brokers_count + 1);
+    for (int32_t i = 0; i < metadata->brokers_count; i++) {
+        int32_t id = metadata->brokers[i].node_id;
+        const struct swap_broker *broker = find_read(ret, id);
+        if (broker ? broker->is_stoker : ask_is_stoker(client, id))
+            ids[ret->stokers_count++] = id;
+        else
+            ret->kafka_count++;
+    }
+    ret->stokers = ids;
+}
+
 void swap_read_brokers(struct client *client, int32_t only_broker, struct swap_cluster *ret)
 {
     cli_check(client_refresh(client, NULL, 0));
@@ -268,5 +311,6 @@ void swap_read_brokers(struct client *client, int32_t only_broker, struct swap_c
         read_settings(client, &ret->brokers[i]);
         read_dirs(client, &ret->brokers[i]);
     }
+    list_programs(client, &metadata, ret);
     read_reassignments(client, ret);
 }

@@ -170,10 +170,27 @@ static bool contains(const int32_t *ids, int32_t count, int32_t id)
     return false;
 }
 
+/* Topics of the coordinators of groups and transactions: a JVM broker creates each, over all live
+ * brokers, when the first client asks where its coordinator is. */
+static const struct coordinators_topic {
+    const char *name, *asker;
+    const char *creator;       /* a harmless tool of Kafka's that asks */
+    const char *count_setting; /* of its partitions, which must not be another number */
+} coordinators_topics[] = {
+    {"__consumer_offsets", "consumer with a group",
+     "kafka-consumer-groups.sh --describe --group any", "offsets.topic.num.partitions"},
+    {"__transaction_state", "transactional producer",
+     "kafka-transactions.sh describe --transactional-id any",
+     "transaction.state.log.num.partitions"},
+};
+
 static bool is_coordinators(const struct swap_topic *topic)
 {
-    return strcmp(topic->name, "__consumer_offsets") == 0 ||
-           strcmp(topic->name, "__transaction_state") == 0;
+    for (size_t i = 0; i < ARRAY_SIZE(coordinators_topics); i++) {
+        if (strcmp(topic->name, coordinators_topics[i].name) == 0)
+            return true;
+    }
+    return false;
 }
 
 struct replicas {
@@ -326,10 +343,66 @@ static void judge_znodes(const struct swap_znodes *znodes, struct swap_findings 
                       znodes->deletions == 1 ? " is" : "s are"));
 }
 
+static bool has_topic(const struct swap_cluster *cluster, const char *name)
+{
+    for (int32_t t = 0; t < cluster->topics_count; t++) {
+        if (strcmp(cluster->topics[t].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void warn_of_creation(const struct coordinators_topic *topic, bool has_stokers,
+                             struct swap_findings *ret)
+{
+    const char *remedy =
+        has_stokers
+            ? cli_kept(
+                  "Create it on JVM brokers only: kafka-topics.sh --create --topic %s --config "
+                  "cleanup.policy=compact --config segment.bytes=104857600 "
+                  "--replica-assignment …, with as many partitions as %s says",
+                  topic->name, topic->count_setting)
+            : cli_kept("Let it be created while only JVM brokers live: %s", topic->creator);
+    find(ret, SWAP_WARNING, "internal-topics",
+         cli_kept("%s does not exist yet: the first %s has a JVM broker create it over all live "
+                  "brokers, also those of Stoker, which do not serve it yet. %s",
+                  topic->name, topic->asker, remedy));
+}
+
+static bool has_stoker(const struct swap_cluster *cluster, const struct swap_partition *partition)
+{
+    for (int32_t i = 0; i < partition->replicas_count; i++) {
+        if (contains(cluster->stokers, cluster->stokers_count, partition->replicas[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Also where one broker alone is asked about: the trouble comes from any that is Stoker. */
+static void judge_coordinators_topics(const struct swap_cluster *cluster, struct swap_findings *ret)
+{
+    struct group on_stoker = {0};
+    for (size_t i = 0; cluster->kafka_count && i < ARRAY_SIZE(coordinators_topics); i++) {
+        if (!has_topic(cluster, coordinators_topics[i].name))
+            warn_of_creation(&coordinators_topics[i], cluster->stokers_count > 0, ret);
+    }
+    for (int32_t t = 0; t < cluster->topics_count; t++) {
+        const struct swap_topic *topic = &cluster->topics[t];
+        for (int32_t p = 0; is_coordinators(topic) && p < topic->partitions_count; p++) {
+            if (has_stoker(cluster, &topic->partitions[p]))
+                group_add(&on_stoker, topic, &topic->partitions[p]);
+        }
+    }
+    group_tell(&on_stoker, ret, SWAP_BLOCKS, "internal-topics",
+               "lie on Stoker brokers, where groups and transactions are not served yet: move them "
+               "to JVM brokers");
+}
+
 void swap_judge_cluster(const struct swap_cluster *cluster, struct swap_findings *ret)
 {
     judge_znodes(&cluster->znodes, ret);
     judge_partitions(cluster, ret);
+    judge_coordinators_topics(cluster, ret);
     if (cluster->reassignments_unread)
         find(ret, SWAP_BLOCKS, "reassignments", cluster->reassignments_unread);
     if (cluster->reassignments)

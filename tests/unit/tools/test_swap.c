@@ -14,13 +14,14 @@
 #include "broker/base/mem.h"
 #include "tools/swap.h"
 
-static const int32_t all_three[] = {1, 2, 3}, others[] = {2, 3}, only_first[] = {1};
+static const int32_t all_three[] = {1, 2, 3}, others[] = {2, 3}, only_first[] = {1}, fourth[] = {4};
 
 struct world {
     struct config_pair settings[8];
     struct swap_dir dirs[2];
     struct swap_partition partitions[8];
-    struct swap_topic topic;
+    struct swap_topic topics[3];
+    struct swap_partition of_groups, of_transactions;
     struct swap_broker broker;
     struct swap_cluster cluster;
 };
@@ -32,7 +33,7 @@ static void add_setting(struct world *world, const char *name, const char *value
 
 static struct swap_partition *add_partition(struct world *world)
 {
-    int32_t id = world->topic.partitions_count++;
+    int32_t id = world->topics[0].partitions_count++;
     world->partitions[id] = (struct swap_partition){.id = id,
                                                     .leader = 1,
                                                     .replicas = all_three,
@@ -42,7 +43,20 @@ static struct swap_partition *add_partition(struct world *world)
     return &world->partitions[id];
 }
 
-/* A broker of three, with a topic of one partition, that may be replaced. */
+/* On brokers 2 and 3. */
+static struct swap_topic internal_topic(const char *name, struct swap_partition *partition)
+{
+    *partition = (struct swap_partition){
+        .leader = 2, .replicas = others, .replicas_count = 2, .isr = others, .isr_count = 2};
+    return (struct swap_topic){.name = name,
+                               .is_compacted = true,
+                               .min_isr = 1,
+                               .partitions = partition,
+                               .partitions_count = 1};
+}
+
+/* A broker of three, with a topic of one partition, that may be replaced; groups and transactions
+ * lie on the others. */
 static void make_ready(struct world *world)
 {
     *world = (struct world){0};
@@ -58,13 +72,16 @@ static void make_ready(struct world *world)
                                          .dirs = world->dirs,
                                          .dirs_count = 1};
     texts_add(&world->broker.listeners, "PLAINTEXT PLAINTEXT");
-    world->topic = (struct swap_topic){
+    world->topics[0] = (struct swap_topic){
         .name = "orders", .min_isr = 2, .partitions = world->partitions, .partitions_count = 0};
     add_partition(world);
+    world->topics[1] = internal_topic("__consumer_offsets", &world->of_groups);
+    world->topics[2] = internal_topic("__transaction_state", &world->of_transactions);
     world->cluster = (struct swap_cluster){.brokers = &world->broker,
                                            .brokers_count = 1,
-                                           .topics = &world->topic,
-                                           .topics_count = 1,
+                                           .kafka_count = 3,
+                                           .topics = world->topics,
+                                           .topics_count = 3,
                                            .znodes = {.kraft_controller_epoch = -1}};
 }
 
@@ -104,6 +121,14 @@ static void assert_cluster_says(struct world *world, const char *about, const ch
     swap_judge_cluster(&world->cluster, &findings);
     assert_true(swap_is_blocked(&findings));
     assert_found(&findings, SWAP_BLOCKS, about, part);
+}
+
+static void assert_cluster_warns(struct world *world, const char *about, const char *part)
+{
+    struct swap_findings findings = {0};
+    swap_judge_cluster(&world->cluster, &findings);
+    assert_false(swap_is_blocked(&findings));
+    assert_found(&findings, SWAP_WARNING, about, part);
 }
 
 static void test_a_broker_like_stoker_may_be_replaced(void **state)
@@ -165,18 +190,18 @@ static void test_replicas_that_cannot_be_taken_over_stand_in_the_way(void **stat
     (void)state;
     struct world world;
     make_ready(&world);
-    world.topic.name = "__consumer_offsets";
-    world.topic.is_compacted = true;
+    world.topics[0].name = "__consumer_offsets";
+    world.topics[0].is_compacted = true;
     assert_broker_says(&world, SWAP_BLOCKS, "internal-topics",
                        "1 partition (__consumer_offsets-0) hold groups");
     make_ready(&world);
-    world.topic.is_compacted = true;
+    world.topics[0].is_compacted = true;
     for (int i = 0; i < 4; i++)
         add_partition(&world);
     assert_broker_says(&world, SWAP_BLOCKS, "compaction",
                        "5 partitions (orders-0, orders-1, orders-2, …) are compacted");
     make_ready(&world);
-    world.topic.is_tiered = true;
+    world.topics[0].is_tiered = true;
     assert_broker_says(&world, SWAP_BLOCKS, "tiered-storage", "remote.storage.enable=true");
     make_ready(&world);
     world.partitions[0].isr = others;
@@ -190,6 +215,49 @@ static void test_replicas_that_cannot_be_taken_over_stand_in_the_way(void **stat
     assert_broker_says(&world, SWAP_BLOCKS, "log-dirs", "/data is offline (KAFKA_STORAGE_ERROR)");
 }
 
+static void test_a_coordinators_topic_that_would_come_to_be_on_stoker_is_a_warning(void **state)
+{
+    (void)state;
+    struct world world;
+    make_ready(&world);
+    world.topics[1].name = "a";
+    assert_cluster_warns(&world, "internal-topics",
+                         "__consumer_offsets does not exist yet: the first consumer with a group");
+    assert_cluster_warns(&world, "internal-topics", "kafka-consumer-groups.sh");
+    make_ready(&world);
+    world.cluster.topics_count = 2;
+    assert_cluster_warns(
+        &world, "internal-topics",
+        "__transaction_state does not exist yet: the first transactional producer");
+    assert_cluster_warns(&world, "internal-topics", "kafka-transactions.sh");
+    world.cluster.stokers = fourth; /* then it is too late to leave the choice to a broker */
+    world.cluster.stokers_count = 1;
+    assert_cluster_warns(&world, "internal-topics", "--replica-assignment");
+    world.cluster.kafka_count = 0; /* nobody creates it */
+    struct swap_findings findings = {0};
+    swap_judge_cluster(&world.cluster, &findings);
+    assert_int_equal(findings.count, 0);
+}
+
+static void test_a_coordinators_topic_on_a_stoker_broker_stands_in_the_way(void **state)
+{
+    (void)state;
+    struct world world;
+    make_ready(&world);
+    world.cluster.stokers = fourth;
+    world.cluster.stokers_count = 1;
+    struct swap_findings findings = {0};
+    swap_judge_cluster(&world.cluster, &findings);
+    assert_int_equal(findings.count, 0);
+    world.of_groups.replicas = all_three;
+    world.of_groups.replicas_count = 3;
+    world.of_groups.isr = all_three;
+    world.of_groups.isr_count = 3;
+    world.cluster.stokers = only_first;
+    assert_cluster_says(&world, "internal-topics",
+                        "1 partition (__consumer_offsets-0) lie on Stoker brokers");
+}
+
 static void test_what_is_away_during_the_swap_is_a_warning(void **state)
 {
     (void)state;
@@ -199,7 +267,7 @@ static void test_what_is_away_during_the_swap_is_a_warning(void **state)
     world.partitions[0].replicas_count = world.partitions[0].isr_count = 1;
     assert_broker_says(&world, SWAP_WARNING, "single-replica", "have their only replica here");
     make_ready(&world);
-    world.topic.min_isr = 3;
+    world.topics[0].min_isr = 3;
     assert_broker_says(&world, SWAP_WARNING, "min-isr", "fall below min.insync.replicas");
 }
 
@@ -267,6 +335,8 @@ int main(void)
         cmocka_unit_test(test_a_broker_like_stoker_may_be_replaced),
         cmocka_unit_test(test_settings_that_a_start_would_refuse_stand_in_the_way),
         cmocka_unit_test(test_replicas_that_cannot_be_taken_over_stand_in_the_way),
+        cmocka_unit_test(test_a_coordinators_topic_that_would_come_to_be_on_stoker_is_a_warning),
+        cmocka_unit_test(test_a_coordinators_topic_on_a_stoker_broker_stands_in_the_way),
         cmocka_unit_test(test_what_is_away_during_the_swap_is_a_warning),
         cmocka_unit_test(test_a_broker_that_is_away_or_silent_stands_in_the_way),
         cmocka_unit_test(test_a_cluster_at_work_on_itself_stands_in_the_way),
