@@ -8,6 +8,7 @@
 #include "broker/base/trace.h"
 #include "broker/log/file_ops.h"
 #include "broker/log/log_load.h"
+#include "broker/log/log_progress.h"
 #include "broker/log/log_write.h"
 
 /* Where recovery stands. */
@@ -96,9 +97,11 @@ static enum err unless_full(enum err e)
 }
 
 /* Walk the segment. ret_valid: the bytes that are whole and right; *place moves along.
- * ERR_OK also where bad bytes ended the walk; the sentence of why is the thread's. */
+ * progress: NULL, or told of every batch. ERR_OK also where bad bytes ended the walk; the sentence
+ * of why is the thread's. */
 static enum err walk_segment(struct log *log, struct segment *seg, bool with_state,
-                             int64_t *ret_valid, struct recovery_place *place)
+                             int64_t *ret_valid, struct recovery_place *place,
+                             struct log_progress *progress)
 {
     struct segment_scan scan;
     struct batch_info b;
@@ -121,6 +124,8 @@ static enum err walk_segment(struct log *log, struct segment *seg, bool with_sta
             (e = unless_full(segment_write_indexes(seg))))
             break;
         *ret_valid = position + b.size_bytes;
+        if (progress)
+            log_progress_bytes(progress, b.size_bytes);
         place->next = b.last_offset + 1;
         place->epoch = b.magic >= 2 ? b.leader_epoch : NO_LEADER_EPOCH;
     }
@@ -132,7 +137,7 @@ enum err log_rebuild_indexes(struct log *log, struct segment *seg)
 {
     int64_t valid;
     struct recovery_place place = {.next = seg->base_offset, .epoch = NO_LEADER_EPOCH};
-    enum err e = walk_segment(log, seg, false, &valid, &place);
+    enum err e = walk_segment(log, seg, false, &valid, &place, NULL);
     if (!e && valid < seg->size_bytes &&
         segment_step_over_tear(seg, valid, seg->size_bytes, ERR_CORRUPT_MESSAGE) != ERR_NOT_FOUND)
         return err_wrap(ERR_CORRUPT_MESSAGE, "segment %020" PRId64 " is damaged", seg->base_offset);
@@ -145,7 +150,7 @@ enum err log_rebuild_txn_index(struct log *log, struct segment *seg)
     struct recovery_place place = {.next = seg->base_offset, .epoch = NO_LEADER_EPOCH};
     enum err e = log_load_producers(log, seg->base_offset);
     if (!e)
-        e = walk_segment(log, seg, true, &valid, &place);
+        e = walk_segment(log, seg, true, &valid, &place, NULL);
     lock_acquire(&log->view);
     producer_state_clear(&log->producers);
     lock_release(&log->view);
@@ -179,14 +184,15 @@ enum err log_cut_tail(struct log *log, struct segment *seg, int64_t valid)
 
 /* Recover one segment; ret_is_cut: bad bytes were found, nothing behind them counts. */
 static enum err recover_segment(struct log *log, int slot, int64_t recovery_point,
-                                struct recovery_place *place, bool *ret_is_cut)
+                                struct recovery_place *place, struct log_progress *progress,
+                                bool *ret_is_cut)
 {
     struct segment *seg = log->list->items[slot];
     int64_t valid;
     *ret_is_cut = false;
     if (place->next < seg->base_offset)
         place->next = seg->base_offset;
-    enum err e = walk_segment(log, seg, true, &valid, place);
+    enum err e = walk_segment(log, seg, true, &valid, place, progress);
     if (e)
         return e;
     if (valid < seg->size_bytes) {
@@ -202,6 +208,7 @@ static enum err recover_segment(struct log *log, int slot, int64_t recovery_poin
         e = segment_give_back_found(seg);
     if (!e)
         e = unless_full(is_last ? segment_write_indexes(seg) : segment_finish(seg));
+    log_progress_segment(progress);
     return e;
 }
 
@@ -212,8 +219,11 @@ static enum err recover_from(struct log *log, int first, int64_t recovery_point)
     bool is_cut = false;
     enum err e = ERR_OK;
     int slot = first;
+    struct log_progress progress;
+    log_progress_begin(&progress, log, READ_TO_RECOVER, first, log->list->count - first);
     for (; !e && !is_cut && slot < log->list->count; slot++)
-        e = recover_segment(log, slot, recovery_point, &place, &is_cut);
+        e = recover_segment(log, slot, recovery_point, &place, &progress, &is_cut);
+    log_progress_end(&progress, e);
     if (e)
         return e;
     int64_t next = place.next;

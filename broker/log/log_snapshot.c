@@ -8,6 +8,7 @@
 
 #include "broker/base/trace.h"
 #include "broker/log/file_ops.h"
+#include "broker/log/log_progress.h"
 #include "broker/log/log_write.h"
 #include "broker/log/text_file.h"
 
@@ -118,7 +119,8 @@ static enum err load_newest(struct log *log, int64_t offset, int64_t *ret_from)
 }
 
 /* Feed the batches of [from, to) that lie in the segment. */
-static enum err replay_segment(struct log *log, struct segment *seg, int64_t from, int64_t to)
+static enum err replay_segment(struct log *log, struct segment *seg, int64_t from, int64_t to,
+                               struct log_progress *progress)
 {
     struct batch_place place;
     enum err e = segment_seek(seg, from, seg->size_bytes, true, &place);
@@ -130,15 +132,18 @@ static enum err replay_segment(struct log *log, struct segment *seg, int64_t fro
     struct batch_info b;
     struct slice bytes;
     int64_t position;
+    log_progress_skip(progress, place.position);
     e = segment_scan_begin(&scan, seg, place.position, seg->size_bytes, true);
     while (!e && !(e = segment_scan_next(&scan, &b, &position, &bytes)) && b.base_offset < to) {
         lock_acquire(&log->view);
         log_feed_producers(&log->producers, &b, bytes);
         lock_release(&log->view);
+        log_progress_bytes(progress, b.size_bytes);
     }
     if (e)
         e = segment_step_over_tear(seg, scan.position, seg->size_bytes, e);
     segment_scan_end(&scan);
+    log_progress_segment(progress);
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
@@ -146,11 +151,14 @@ enum err log_load_producers(struct log *log, int64_t offset)
 {
     int64_t from = 0;
     enum err e = load_newest(log, offset, &from);
-    for (int i = segment_list_floor(log->list, from); !e && i < log->list->count; i++) {
-        if (log->list->items[i]->base_offset >= offset || from >= offset)
-            break;
-        e = replay_segment(log, log->list->items[i], from, offset);
-    }
+    int first = segment_list_floor(log->list, from), end = first;
+    while (end < log->list->count && log->list->items[end]->base_offset < offset && from < offset)
+        end++;
+    struct log_progress progress;
+    log_progress_begin(&progress, log, READ_FOR_PRODUCERS, first, end - first);
+    for (int i = first; !e && i < end; i++)
+        e = replay_segment(log, log->list->items[i], from, offset, &progress);
+    log_progress_end(&progress, e);
     lock_acquire(&log->view);
     /* What happened below the high watermark is replicated. */
     producer_state_set_replicated(&log->producers, atomic_load(&log->high_watermark));
