@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <inttypes.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -16,14 +17,12 @@
 #include "broker/base/list.h"
 #include "broker/base/timers.h"
 #include "broker/base/trace.h"
-#include "broker/base/varint.h"
+#include "broker/base/trouble.h"
+#include "broker/peer/peer_frame.h"
 
-#define FRAME_SIZE_BYTES    4
 #define INPUT_FIRST_BYTES   (16 << 10)
 #define BUFFER_KEEP_BYTES   (256 << 10) /* a larger buffer is given back when it is empty */
 #define READ_TURN_MAX_BYTES (4 << 20)
-#define CONTROLLED_SHUTDOWN 7
-#define API_VERSIONS        18
 
 enum state { IDLE, CONNECTING, CONNECTED, WAITING };
 
@@ -59,11 +58,12 @@ struct peer {
     uint32_t next_address;          /* of those that the host has; counts up as they fail */
     struct sockaddr_storage target; /* the one that was connected to last */
     socklen_t target_size;
-    bool is_calling;   /* within `done` */
-    bool has_answered; /* at the target, on whatever connection */
-    bool looks_after;  /* the next connect tells whether the process still is */
-    bool is_refused;   /* it did */
-    enum err failure;  /* what fail_event is to deal with */
+    bool is_calling;        /* within `done` */
+    bool has_answered;      /* at the target, on whatever connection */
+    bool looks_after;       /* the next connect tells whether the process still is */
+    bool is_refused;        /* it did */
+    struct trouble trouble; /* connections that get no answer */
+    enum err failure;       /* what fail_event is to deal with */
     char why[160];
 };
 
@@ -163,10 +163,34 @@ static void start_pause(struct peer *peer)
         peer->backoff_ms = peer->options.backoff_max_ms;
 }
 
+static void tell_loss(struct peer *peer, const char *why)
+{
+    struct trouble *trouble = &peer->trouble;
+    if (!trouble_again(trouble, peer->options.clock))
+        return;
+    if (trouble->times == 1)
+        trace_info("connection to broker lost broker=%d address=%s:%u reason=%s",
+                   peer->options.broker_id, peer->host, peer->options.port, why);
+    else
+        trace_info("connection to broker fails again and again broker=%d address=%s:%u reason=%s "
+                   "times=%" PRIu64 " since_ms=%" PRId64,
+                   peer->options.broker_id, peer->host, peer->options.port, why, trouble->times,
+                   trouble->since_ms);
+}
+
+static void tell_answer(struct peer *peer)
+{
+    const struct trouble *trouble = &peer->trouble;
+    if (trouble_over(&peer->trouble, peer->options.clock))
+        trace_info("broker answers again broker=%d address=%s:%u times=%" PRIu64
+                   " since_ms=%" PRId64,
+                   peer->options.broker_id, peer->host, peer->options.port, trouble->times,
+                   trouble->since_ms);
+}
+
 static void fail(struct peer *peer, enum err e, const char *why)
 {
-    trace_info("connection to broker lost broker=%d address=%s:%u reason=%s",
-               peer->options.broker_id, peer->host, peer->options.port, why);
+    tell_loss(peer, why);
     close_socket(peer);
     peer->failure = ERR_OK;
     event_del(&peer->fail_event);
@@ -365,31 +389,6 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
 
 /* --- receiving --- */
 
-static enum err response_header_size(const struct call *call, struct slice frame, size_t *ret_size)
-{
-    size_t at = 4;
-    if (frame.size < at || (int32_t)get_be32(frame.data) != call->correlation_id)
-        return err_note(ERR_MALFORMED, "an answer of another correlation id");
-    if (call->api_version < call->api->flexible_version || call->api->api_key == API_VERSIONS) {
-        *ret_size = at;
-        return ERR_OK;
-    }
-    uint32_t tags = 0, tag, size;
-    size_t used = uvarint_get(frame.data + at, frame.size - at, &tags);
-    at += used;
-    for (uint32_t i = 0; used && i < tags; i++) {
-        at += used = uvarint_get(frame.data + at, frame.size - at, &tag);
-        if (used)
-            at += used = uvarint_get(frame.data + at, frame.size - at, &size);
-        if (!used || frame.size - at < size)
-            used = 0;
-        else
-            at += size;
-    }
-    *ret_size = at;
-    return used ? ERR_OK : err_note(ERR_MALFORMED, "the header of an answer is malformed");
-}
-
 static enum err take_response(struct peer *peer, struct slice frame)
 {
     if (list_is_empty(&peer->calls))
@@ -397,7 +396,8 @@ static enum err take_response(struct peer *peer, struct slice frame)
     struct call *call = list_entry(peer->calls.next, struct call, node);
     size_t header_size = 0;
     void *response = NULL;
-    enum err e = response_header_size(call, frame, &header_size);
+    enum err e = peer_frame_header_size(call->api, call->api_version, call->correlation_id, frame,
+                                        &header_size);
     if (!e)
         e = call->api->decode(call->api,
                               slice_of(frame.data + header_size, frame.size - header_size),
@@ -406,6 +406,7 @@ static enum err take_response(struct peer *peer, struct slice frame)
         return e;
     peer->backoff_ms = peer->options.backoff_ms; /* it works: a later pause is short again */
     peer->has_answered = true;
+    tell_answer(peer);
     peer->is_calling = true;
     finish(call, ERR_OK, response);
     peer->is_calling = false;
@@ -528,31 +529,6 @@ void peer_free(struct peer *peer)
     free(peer);
 }
 
-static enum err put_request(struct peer *peer, const struct peer_api *api, int16_t api_version,
-                            const void *request)
-{
-    struct buf *out = &peer->out;
-    size_t begin = out->size;
-    bool is_flexible = api_version >= api->flexible_version;
-    buf_put_be32(out, 0);
-    buf_put_be16(out, (uint16_t)api->api_key);
-    buf_put_be16(out, (uint16_t)api_version);
-    buf_put_be32(out, (uint32_t)peer->next_correlation_id);
-    if (api->api_key != CONTROLLED_SHUTDOWN || api_version > 0) {
-        buf_put_be16(out, (uint16_t)strlen(peer->client_id));
-        buf_put(out, peer->client_id, strlen(peer->client_id));
-    }
-    if (is_flexible)
-        buf_put_u8(out, 0);
-    enum err e = api->encode(api, out, api_version, request);
-    if (e) {
-        out->size = begin;
-        return err_wrap(e, "request api=%s api_version=%d", api->name, api_version);
-    }
-    put_be32(out->data + begin, (uint32_t)(out->size - begin - FRAME_SIZE_BYTES));
-    return ERR_OK;
-}
-
 enum err peer_send(struct peer *peer, const struct peer_api *api, int16_t api_version,
                    const void *request, int64_t timeout_ms, peer_done *done, void *context)
 {
@@ -560,7 +536,8 @@ enum err peer_send(struct peer *peer, const struct peer_api *api, int16_t api_ve
         return err_note(ERR_AGAIN, "%zu bytes of requests to broker %d wait for answers",
                         peer->calls_bytes, peer->options.broker_id);
     size_t before = peer->out.size;
-    enum err e = put_request(peer, api, api_version, request);
+    enum err e = peer_frame_put(&peer->out, api, api_version, peer->next_correlation_id,
+                                peer->client_id, request);
     if (e)
         return e;
     struct call *call = mem_new(struct call);
@@ -594,6 +571,7 @@ void peer_set_address(struct peer *peer, const char *host, uint16_t port)
     peer->next_address = 0;
     peer->has_answered = peer->looks_after = peer->is_refused = false;
     peer->backoff_ms = peer->options.backoff_ms;
+    peer->trouble = (struct trouble){0};
     if (peer->state == CONNECTING || peer->state == CONNECTED)
         fail_soon(peer, ERR_NETWORK_EXCEPTION, "the broker has another address now");
 }

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "broker/base/trace.h"
+#include "broker/base/trouble.h"
 #include "wire/api_key.h"
 #include "coordinator/controller/controller_internal.h"
 
@@ -16,6 +17,7 @@ struct channel {
     int32_t queued, in_flight;
     bool broken; /* something failed: nothing is sent until the rest has failed too */
     struct timer retry;
+    struct trouble trouble; /* requests that get no answer */
 };
 
 struct rpc_body *rpc_body_new(void)
@@ -273,14 +275,25 @@ static void channel_retry_later(struct channel *channel)
 
 static void channel_failed(struct channel *channel, struct rpc *rpc, enum err error)
 {
-    if (!channel->broken)
+    struct trouble *trouble = &channel->trouble;
+    if (!channel->broken && trouble_again(trouble, channel->controller->clock))
         trace_warn("request to a broker failed, it is sent again broker=%" PRId32
-                   " api=%d error=%s: %s",
-                   channel->broker->id, rpc->api_key, err_name(error), err_sentence(error));
+                   " api=%d times=%" PRIu64 " since_ms=%" PRId64 " error=%s: %s",
+                   channel->broker->id, rpc->api_key, trouble->times, trouble->since_ms,
+                   err_name(error), err_sentence(error));
     channel->broken = true;
     rpc->sent = false;
     if (channel->in_flight == 0)
         channel_retry_later(channel);
+}
+
+static void channel_works(struct channel *channel)
+{
+    const struct trouble *trouble = &channel->trouble;
+    if (trouble_over(&channel->trouble, channel->controller->clock))
+        trace_info("requests to a broker are answered again broker=%" PRId32 " times=%" PRIu64
+                   " since_ms=%" PRId64,
+                   channel->broker->id, trouble->times, trouble->since_ms);
 }
 
 /* In a hold: events that the answer causes, which may free the channel, run after it. */
@@ -297,6 +310,7 @@ static void rpc_finish(struct channel *channel, struct rpc *rpc, enum err error,
         channel_failed(channel, rpc, error);
         return;
     } else {
+        channel_works(channel);
         int16_t refusal = answered(channel, rpc, response);
         if (!refusal && channel->broker->crashed)
             crash_denied(channel->controller, channel->broker);

@@ -495,6 +495,57 @@ static void test_of_several_addresses_the_one_that_answered_is_looked_after(void
     expect_found_well("two.machines", true);
 }
 
+/* ---- What is said of it ---- */
+
+static int told_lost, told_back;
+
+static void hear(enum trace_level level, const char *line, void *context)
+{
+    (void)level, (void)context;
+    told_lost += strstr(line, "connection to broker ") != NULL;
+    told_back += strstr(line, "broker answers again ") != NULL;
+    if (strstr(line, "broker answers again "))
+        assert_non_null(strstr(line, " times=20 "));
+}
+
+static void test_a_broker_that_cannot_be_reached_is_told_once_and_that_it_is_back(void **state)
+{
+    (void)state;
+    struct broker_thread broker;
+    static const struct script script = {.answers_count = 2, .then_silent = true};
+    struct result result = {.base = event_base_new()};
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof at;
+    broker = (struct broker_thread){.scripts = &script, .scripts_count = 1};
+    broker.fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(broker.fd, (struct sockaddr *)&at, size), 0); /* and does not listen */
+    getsockname(broker.fd, (struct sockaddr *)&at, &size);
+    struct peer *peer = new_peer(result.base, ntohs(at.sin_port));
+    trace_set_level(TRACE_INFO);
+    trace_set_sink(hear, NULL);
+    for (int i = 1; i <= 20; i++) {
+        send_number(peer, &result, 0, 4, 20000);
+        run(&result, i);
+        assert_int_equal(result.last_error, ERR_NETWORK_EXCEPTION);
+    }
+    assert_int_equal(told_lost, 1);
+    assert_int_equal(told_back, 0);
+    assert_int_equal(listen(broker.fd, 8), 0);
+    pthread_create(&broker.thread, NULL, run_broker, &broker);
+    for (uint32_t i = 0; i < 2; i++) {
+        send_number(peer, &result, i, 4, 20000);
+        run(&result, 21 + (int)i);
+    }
+    assert_int_equal(result.oks, 2);
+    assert_int_equal(told_lost, 1);
+    assert_int_equal(told_back, 1);
+    trace_set_sink(NULL, NULL);
+    trace_set_level(TRACE_ERROR);
+    peer_free(peer);
+    broker_stop(&broker);
+    event_base_free(result.base);
+}
+
 int main(void)
 {
     alarm(60);
@@ -514,6 +565,7 @@ int main(void)
         cmocka_unit_test(test_a_process_that_has_never_answered_is_not_looked_after),
         cmocka_unit_test(test_one_that_only_closed_the_connection_is_found_well),
         cmocka_unit_test(test_of_several_addresses_the_one_that_answered_is_looked_after),
+        cmocka_unit_test(test_a_broker_that_cannot_be_reached_is_told_once_and_that_it_is_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
