@@ -200,7 +200,7 @@ static void wait_for_replicas(struct request *request)
         time_is_up(request);
         return;
     }
-    request_timer_set(request, message->timeout_ms, time_is_up);
+    request_timer_set(request, message->timeout_ms, NULL, time_is_up);
     part_closed(wait);
 }
 

@@ -47,18 +47,18 @@ static void read_blocking(struct request *request)
     request_post(request, read_and_decide);
 }
 
-static void on_time_up(struct request *request)
+/* If not, it has been woken, and sees that its time is up when it runs. */
+static bool claim(struct request *request)
 {
     struct fetch_wait *wait = request->waiting;
     wait->is_due = true;
-    if (fetch_watch_rouse(wait->context.watch)) /* else it is on its way here already */
-        read_and_decide(request);
+    return fetch_watch_rouse(wait->context.watch);
 }
 
 static void wake(void *owner)
 {
     struct fetch_wait *wait = owner;
-    request_post(wait->request, read_and_decide);
+    request_run_soon(wait->request, read_and_decide);
 }
 
 static bool sleep_until_moved(struct fetch_wait *wait)
@@ -66,12 +66,12 @@ static bool sleep_until_moved(struct fetch_wait *wait)
     const struct fetch_request *message = wait->request->message;
     if (!wait->has_timer) {
         wait->has_timer = true;
-        request_timer_set(wait->request, message->max_wait_ms, on_time_up);
+        request_timer_set(wait->request, message->max_wait_ms, claim, read_and_decide);
     }
     return fetch_watch_sleep(wait->context.watch, wake, wait);
 }
 
-/* Thread: the request's network thread; it is in no queue. */
+/* Thread: the request's network thread, or the one that brought the records; it is in no queue. */
 static void read_and_decide(struct request *request)
 {
     struct fetch_wait *wait = request->waiting;

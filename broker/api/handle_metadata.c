@@ -402,7 +402,7 @@ static void wait_for_news(struct request *request)
     else if (now_ms - *since_ms >= FIRST_NEWS_MAX_MS)
         request_refuse(request, "the controller has not told us of the cluster yet");
     else
-        request_timer_set(request, FIRST_NEWS_PAUSE_MS, wait_for_news);
+        request_timer_set(request, FIRST_NEWS_PAUSE_MS, NULL, wait_for_news);
 }
 
 void handle_metadata(struct request *request)

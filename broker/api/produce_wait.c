@@ -1,5 +1,5 @@
 /* The end of a Produce: the other replicas are waited for, and the client is answered. Each part
- * that waits is told by its partition; the last one posts the request home. */
+ * that waits is told by its partition; the last one lets the request run again. */
 #include "broker/api/produce_work.h"
 
 #include "broker/api/leader_hint.h"
@@ -90,11 +90,10 @@ static void all_moved(struct request *request)
     finish_waiting(request->waiting, ERR_REQUEST_TIMED_OUT);
 }
 
-/* The last part that was open posts the request home. */
 static void part_closed(struct produce_wait *wait)
 {
     if (atomic_fetch_sub(&wait->open_count, 1) == 1)
-        request_post(wait->request, all_moved);
+        request_run_soon(wait->request, all_moved);
 }
 
 static void moved(struct partition_waiter *waiter)
@@ -102,16 +101,16 @@ static void moved(struct partition_waiter *waiter)
     part_closed(CONTAINER_OF(waiter, struct produce_part, waiter)->wait);
 }
 
-static void time_is_up(struct request *request)
+/* If not, the last part has moved, and all_moved() is on its way. */
+static bool claim(struct request *request)
 {
     struct produce_wait *wait = request->waiting;
-    for (int32_t i = 0; i < wait->parts_count; i++)
-        if (wait->parts[i].error == ERR_AGAIN)
-            partition_stop_waiting(wait->parts[i].partition, &wait->parts[i].waiter);
-    /* Whoever moved before that has counted down; if that was the last, all_moved() is on its way
-     * and answers. */
-    if (atomic_exchange(&wait->open_count, -1) > 0)
-        finish_waiting(wait, ERR_REQUEST_TIMED_OUT);
+    return atomic_exchange(&wait->open_count, -1) > 0;
+}
+
+static void time_is_up(struct request *request)
+{
+    finish_waiting(request->waiting, ERR_REQUEST_TIMED_OUT);
 }
 
 void produce_wait_for_acks(struct produce_wait *wait)
@@ -138,9 +137,9 @@ void produce_wait_for_acks(struct produce_wait *wait)
         return;
     }
     if (produce_message(wait)->timeout_ms <= 0) {
-        time_is_up(request); /* our own count keeps the parts from answering first */
+        finish_waiting(wait, ERR_REQUEST_TIMED_OUT); /* our own count keeps the parts from it */
         return;
     }
-    request_timer_set(request, produce_message(wait)->timeout_ms, time_is_up);
+    request_timer_set(request, produce_message(wait)->timeout_ms, claim, time_is_up);
     part_closed(wait);
 }

@@ -39,9 +39,18 @@ struct request {
  * posted at most once until it runs. */
 void request_post(struct request *request, void (*run)(struct request *request));
 
+/* As request_post(), but from a network thread `run` may run on that one, when what runs there now
+ * is done; no locks are held then. It may do what runs on the request's own thread may, but for
+ * setting timers. */
+void request_run_soon(struct request *request, void (*run)(struct request *request));
+
 /* Run `fire` on the request's network thread after delay_ms unless cancelled or answered before.
- * One timer a request. Thread: the request's network thread. */
+ * Where request_run_soon() may run it meanwhile, `claim` says whether the request is still to be
+ * had: it is asked at that time, never while the request runs, and must not use the request itself;
+ * else it is NULL. One timer a request. Thread: the request's network thread; to cancel, also
+ * where request_run_soon() runs it. */
 void request_timer_set(struct request *request, int64_t delay_ms,
+                       bool (*claim)(struct request *request),
                        void (*fire)(struct request *request));
 void request_timer_cancel(struct request *request);
 

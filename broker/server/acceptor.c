@@ -132,6 +132,7 @@ static void hand_over(struct listener *listener, int fd, const struct sockaddr_s
     struct connection *conn = mem_new(struct connection);
     conn->arrival.take = connection_arrive;
     conn->fd = fd;
+    pthread_mutex_init(&conn->turn, NULL);
     conn->listener = listener->index;
     conn->address = in6;
     write_peer(conn->peer, sizeof conn->peer, address);

@@ -33,6 +33,20 @@ static void finish(struct connection *conn)
     connection_continue(conn);
 }
 
+void connection_settle(struct connection *conn)
+{
+    assert(conn->state == WORKING);
+    pthread_mutex_lock(&conn->turn);
+    conn->rests = false;
+    bool is_over = conn->request->is_answered_away;
+    pthread_mutex_unlock(&conn->turn);
+    if (!is_over)
+        return;
+    conn->state = ANSWERING;
+    connection_touch(conn);
+    finish(conn);
+}
+
 /* Answers to requests that came together leave together: each packet costs the broker its way
  * through the kernel and, on a machine it shares with the client, the client's wake-up. */
 void connection_uncork(struct connection *conn)
@@ -77,8 +91,10 @@ void connection_on_writable(evutil_socket_t fd, short what, void *context)
 {
     (void)fd, (void)what;
     struct connection *conn = context;
+    struct network_thread *thread = conn->thread;
     if (conn->state == ANSWERING)
         send_on(conn);
+    thread_run_soon(thread);
 }
 
 /* conn->request has been answered or refused. */

@@ -45,6 +45,12 @@ static void input_free(struct connection *conn)
     conn->input_size = conn->input_capacity = 0;
 }
 
+void connection_free(struct connection *conn)
+{
+    pthread_mutex_destroy(&conn->turn);
+    free(conn);
+}
+
 void connection_discard(struct connection *conn)
 {
     struct network *network = conn->thread->network;
@@ -52,13 +58,25 @@ void connection_discard(struct connection *conn)
         close(conn->fd);
         limits_release(network->limits, conn->listener, conn->address);
     }
-    free(conn);
+    connection_free(conn);
 }
 
 static void free_if_unused(struct connection *conn)
 {
     if (conn->state == CLOSED && !conn->in_use && !conn->request)
-        free(conn);
+        connection_free(conn);
+}
+
+/* Nobody else sends on it any more. Gives whether its request has been answered. */
+static bool close_socket(struct connection *conn)
+{
+    pthread_mutex_lock(&conn->turn);
+    conn->rests = false;
+    close(conn->fd);
+    conn->fd = -1;
+    bool is_answered = conn->request && conn->request->is_answered_away;
+    pthread_mutex_unlock(&conn->turn);
+    return is_answered;
 }
 
 void connection_close(struct connection *conn)
@@ -73,11 +91,9 @@ void connection_close(struct connection *conn)
     list_remove(&conn->paused);
     list_remove(&conn->resume);
     input_free(conn);
-    close(conn->fd);
-    conn->fd = -1;
+    bool is_answering = close_socket(conn) || conn->state == ANSWERING;
     limits_release(thread->network->limits, conn->listener, conn->address);
     count(&thread->counters.connections, -1);
-    bool is_answering = conn->state == ANSWERING;
     conn->state = CLOSED;
     if (is_answering)
         request_release(conn->request); /* gives the struct back through connection_continue() */
@@ -385,7 +401,6 @@ static bool read_whole_frames(struct connection *conn)
     size_t whole = peek_whole_frames(conn);
     if (whole == 0)
         return false;
-    conn->in_use = true;
     struct iovec room = {conn->thread->scratch, whole};
     size_t size = receive(conn, &room, 1);
     if (size > 0) {
@@ -395,33 +410,51 @@ static bool read_whole_frames(struct connection *conn)
     return true;
 }
 
+/* The owner does nothing with it until bytes come, so that its request may be answered away. */
+static void let_rest(struct connection *conn)
+{
+    if (conn->state != WORKING || !conn->is_reading || conn->input || conn->thread->is_stopping)
+        return;
+    pthread_mutex_lock(&conn->turn);
+    conn->rests = true;
+    pthread_mutex_unlock(&conn->turn);
+}
+
 static void leave(struct connection *conn)
 {
     connection_uncork(conn);
     conn->in_use = false;
+    let_rest(conn);
     free_if_unused(conn);
+}
+
+static void take_bytes(struct connection *conn)
+{
+    if (conn->state != READING || list_is_linked(&conn->resume)) {
+        stop_reading(conn); /* connection_continue() starts it again */
+        return;
+    }
+    if (!conn->input && !input_has_room(conn, SCRATCH_BYTES)) {
+        if (read_whole_frames(conn))
+            return;
+        stop_reading(conn);
+        thread_pause_for_memory(conn->thread, conn);
+        return;
+    }
+    read_on(conn);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *context)
 {
     (void)fd, (void)what;
     struct connection *conn = context;
-    if (conn->state != READING || list_is_linked(&conn->resume)) {
-        stop_reading(conn); /* connection_continue() starts it again */
-        return;
-    }
-    if (!conn->input && !input_has_room(conn, SCRATCH_BYTES)) {
-        if (read_whole_frames(conn)) {
-            leave(conn);
-            return;
-        }
-        stop_reading(conn);
-        thread_pause_for_memory(conn->thread, conn);
-        return;
-    }
+    struct network_thread *thread = conn->thread;
     conn->in_use = true;
-    read_on(conn);
+    if (conn->state == WORKING)
+        connection_settle(conn);
+    take_bytes(conn);
     leave(conn);
+    thread_run_soon(thread);
 }
 
 /* Frames that came behind one that had to wait for its answer. */

@@ -155,6 +155,7 @@ void network_counters(const struct network *network, struct network_counters *re
         sum.evicted += counted(&c->evicted);
         sum.requests += counted(&c->requests);
         sum.answers += counted(&c->answers);
+        sum.answers_away += counted(&c->answers_away);
         sum.received_bytes += counted(&c->received_bytes);
         sum.sent_bytes += counted(&c->sent_bytes);
         sum.sendfile_bytes += counted(&c->sendfile_bytes);

@@ -99,8 +99,9 @@ struct network_counters {
     int64_t connections;      /* now */
     int64_t unfinished_bytes; /* now */
     int64_t accepted, refused_per_ip, accept_errors, idle_closed, bad_frames, evicted;
-    int64_t requests, answers, received_bytes, sent_bytes, sendfile_bytes, send_blocked,
-        memory_pauses;
+    int64_t requests, answers;
+    int64_t answers_away; /* of those: by a thread that is not the connection's */
+    int64_t received_bytes, sent_bytes, sendfile_bytes, send_blocked, memory_pauses;
 };
 void network_counters(const struct network *network, struct network_counters *ret_counters);
 

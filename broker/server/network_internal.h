@@ -87,12 +87,15 @@ struct connection {
     uint32_t listener;
     int fd;
     enum connection_state state;
-    bool is_reading;    /* read_event is in the loop */
-    bool in_use;        /* a function further up the stack still needs the struct */
-    bool is_followed;   /* another whole frame is at hand: an answer may wait for the next one */
-    bool is_corked;     /* an answer does: connection_uncork() sends it */
-    bool requests_wait; /* the last one was not answered at once */
-    bool has_asked;     /* a whole request has come */
+    pthread_mutex_t turn; /* of whoever runs its request away from home (request_soon.c); guards
+                             that, the descriptor's closing, and `rests` */
+    bool rests;           /* its request may be run and answered away */
+    bool is_reading;      /* read_event is in the loop */
+    bool in_use;          /* a function further up the stack still needs the struct */
+    bool is_followed;     /* another whole frame is at hand: an answer may wait for the next one */
+    bool is_corked;       /* an answer does: connection_uncork() sends it */
+    bool requests_wait;   /* the last one was not answered at once */
+    bool has_asked;       /* a whole request has come */
     char peer[64];
 };
 
@@ -113,12 +116,14 @@ struct network_request {
     char *refused_why; /* close instead of an answer */
     void (*posted_run)(struct request *request);
     struct timer timer;
+    bool (*timer_claim)(struct request *request);
     void (*timer_fire)(struct request *request);
+    bool is_answered_away, is_timer_cancelled; /* guarded by the connection's turn */
     int64_t throttle_ms;
 };
 
 struct thread_counters {
-    _Atomic int64_t connections, idle_closed, bad_frames, evicted, requests, answers,
+    _Atomic int64_t connections, idle_closed, bad_frames, evicted, requests, answers, answers_away,
         received_bytes, sent_bytes, sendfile_bytes, send_blocked, memory_pauses;
 };
 
@@ -137,6 +142,7 @@ struct network_thread {
     int64_t armed_ms; /* for when timer_event is set; INT64_MAX: it is not */
     uint8_t *scratch;
     struct list_node connections, paused, resumes, outstanding, spare;
+    struct list_node soon;        /* struct network_request: to run when this turn is done */
     struct list_node resume_mark; /* in resumes while they are walked: behind it is the next turn */
     size_t spare_count;
     struct timer idle_timer, memory_timer, drain_timer;
@@ -206,6 +212,7 @@ struct network {
 void connection_arrive(struct network_thread *thread, struct mail *mail);
 void connection_close(struct connection *conn);
 void connection_discard(struct connection *conn); /* never arrived */
+void connection_free(struct connection *conn);
 void connection_continue(struct connection *conn);
 void connection_retry_memory(struct connection *conn);
 void connection_touch(struct connection *conn);
@@ -214,6 +221,9 @@ void connection_touch(struct connection *conn);
 void connection_answer(struct connection *conn);
 void connection_uncork(struct connection *conn);
 void connection_refuse(struct connection *conn, const char *why);
+/* WORKING: if its request has been answered away, that is over now; in any case the owner has it.
+ */
+void connection_settle(struct connection *conn);
 void connection_on_writable(evutil_socket_t fd, short what, void *context);
 
 /* --- request.c --- */
@@ -226,7 +236,14 @@ void request_keep(struct network_request *nr, uint8_t *memory, size_t charged);
 void request_release(struct network_request *nr);
 void request_free_all(struct network_thread *thread);
 
+/* --- request_soon.c --- */
+void thread_run_soon(struct network_thread *thread); /* at the end of each of the loop's events */
+bool request_runs_away(const struct network_request *nr);
+/* The answer is encoded. False: it, or the rest of it, is the owner's to send. */
+bool request_answer_away(struct network_request *nr);
+
 /* --- network_thread.c --- */
+struct network_thread *network_thread_here(void); /* NULL: this is none */
 void thread_init(struct network_thread *thread, struct network *network, int index);
 void thread_done(struct network_thread *thread);
 void *network_thread_run(void *context);

@@ -8,6 +8,11 @@
 
 static _Thread_local struct network_thread *current;
 
+struct network_thread *network_thread_here(void)
+{
+    return current;
+}
+
 bool thread_is_current(const struct network_thread *thread)
 {
     return current == thread;
@@ -43,6 +48,7 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
     struct network_thread *thread = context;
     thread->armed_ms = INT64_MAX;
     timers_run(&thread->timers, thread_now_ms(thread));
+    thread_run_soon(thread);
     arm(thread);
 }
 
@@ -57,6 +63,7 @@ static void on_mailbox(evutil_socket_t fd, short what, void *context)
         struct mail *mail = list_entry(node, struct mail, node);
         mail->take(thread, mail);
     }
+    thread_run_soon(thread);
 }
 
 /* Those that are here now; what they add comes in the next turn of the loop. */
@@ -68,6 +75,7 @@ static void on_resume(evutil_socket_t fd, short what, void *context)
     list_push_back(&thread->resumes, last);
     for (struct list_node *node; (node = list_pop_front(&thread->resumes)) != last;)
         connection_continue(list_entry(node, struct connection, resume));
+    thread_run_soon(thread);
     if (!list_is_empty(&thread->resumes))
         event_active(&thread->resume_event, EV_TIMEOUT, 1);
 }
@@ -206,6 +214,8 @@ void thread_take_stop(struct network_thread *thread, struct mail *mail)
         node = node->next;
         if (conn->state == READING || conn->state == THROTTLED)
             connection_close(conn);
+        else if (conn->state == WORKING)
+            connection_settle(conn);
     }
     thread_timer_set(thread, &thread->drain_timer, thread->network->drain_ms);
     thread_check_done(thread);
@@ -236,6 +246,7 @@ void thread_init(struct network_thread *thread, struct network *network, int ind
     list_init(&thread->resume_mark);
     list_init(&thread->outstanding);
     list_init(&thread->spare);
+    list_init(&thread->soon);
     list_init(&thread->stop.node);
     thread->stop.take = thread_take_stop;
     thread->idle_timer.fire = on_idle;

@@ -11,7 +11,16 @@ static struct network_request *of(struct request *request)
 static void on_timer(struct timer *timer)
 {
     struct network_request *nr = list_entry(timer, struct network_request, timer);
-    nr->timer_fire(&nr->request);
+    struct connection *conn = nr->connection;
+    pthread_mutex_lock(&conn->turn);
+    bool is_over = nr->is_answered_away;
+    bool fires =
+        !is_over && !nr->is_timer_cancelled && (!nr->timer_claim || nr->timer_claim(&nr->request));
+    pthread_mutex_unlock(&conn->turn);
+    if (is_over)
+        connection_settle(conn);
+    else if (fires)
+        nr->timer_fire(&nr->request);
 }
 
 static struct network_request *take_spare(struct network_thread *thread)
@@ -75,7 +84,7 @@ void request_free_all(struct network_thread *thread)
 {
     list_for_each (&thread->outstanding, node) {
         struct network_request *nr = list_entry(node, struct network_request, outstanding);
-        free(nr->connection);
+        connection_free(nr->connection);
         request_free(nr);
     }
     list_for_each (&thread->spare, node)
@@ -91,6 +100,7 @@ static void fill(struct network_request *nr, struct connection *conn, struct sli
     nr->has_answer = false;
     nr->throttle_ms = 0;
     nr->posted_run = NULL;
+    nr->is_answered_away = nr->is_timer_cancelled = false;
     nr->timer = (struct timer){.fire = on_timer};
     list_init(&nr->mail.node);
     struct request *r = &nr->request;
@@ -234,6 +244,7 @@ void request_begin(struct connection *conn, uint8_t *memory, size_t charged, str
     nr->frame_memory = memory;
     nr->frame_charged = charged;
     conn->request = nr;
+    conn->rests = false; /* nobody else knows the request yet */
     conn->state = WORKING;
     conn->has_asked = true;
     count(&thread->counters.requests, 1);
@@ -274,7 +285,8 @@ static void take_run(struct network_thread *thread, struct mail *mail)
     run(&nr->request);
 }
 
-/* At once on the connection's own thread, else by its mailbox. */
+/* At once on the connection's own thread or where the request runs away from it, else by its
+ * mailbox. */
 static void deliver(struct network_request *nr)
 {
     assert(!nr->posted_run); /* posted and not run yet: it would be used after its end */
@@ -282,6 +294,8 @@ static void deliver(struct network_request *nr)
         connection_answer(nr->connection);
         return;
     }
+    if (request_runs_away(nr) && request_answer_away(nr))
+        return;
     nr->mail.take = take_answer;
     mailbox_post(nr->thread->mailbox, &nr->mail.node);
 }
@@ -296,10 +310,12 @@ void request_post(struct request *request, void (*run)(struct request *request))
 }
 
 void request_timer_set(struct request *request, int64_t delay_ms,
+                       bool (*claim)(struct request *request),
                        void (*fire)(struct request *request))
 {
     struct network_request *nr = of(request);
     assert(thread_is_current(nr->thread));
+    nr->timer_claim = claim;
     nr->timer_fire = fire;
     thread_timer_set(nr->thread, &nr->timer, delay_ms);
 }
@@ -307,6 +323,10 @@ void request_timer_set(struct request *request, int64_t delay_ms,
 void request_timer_cancel(struct request *request)
 {
     struct network_request *nr = of(request);
+    if (request_runs_away(nr)) {
+        nr->is_timer_cancelled = true;
+        return;
+    }
     assert(thread_is_current(nr->thread));
     timer_cancel(&nr->thread->timers, &nr->timer);
 }

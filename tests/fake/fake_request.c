@@ -19,6 +19,7 @@ struct fake_call {
     struct list_node all;    /* of the loop's calls */
     struct list_node posted; /* in the loop's list of posted work, or in that of workers */
     void (*posted_run)(struct request *request);
+    bool (*timer_claim)(struct request *request);
     void (*timer_fire)(struct request *request); /* NULL: no timer */
     int64_t timer_due_ms;
     uint8_t *frame;
@@ -96,6 +97,11 @@ void request_post(struct request *request, void (*run)(struct request *request))
     list_push_back(&call->loop->posted, &call->posted);
 }
 
+void request_run_soon(struct request *request, void (*run)(struct request *request))
+{
+    request_post(request, run);
+}
+
 void request_to_worker(struct request *request, void (*run)(struct request *request))
 {
     struct fake_call *call = of(request);
@@ -107,10 +113,12 @@ void request_to_worker(struct request *request, void (*run)(struct request *requ
 }
 
 void request_timer_set(struct request *request, int64_t delay_ms,
+                       bool (*claim)(struct request *request),
                        void (*fire)(struct request *request))
 {
     struct fake_call *call = of(request);
     assert(call->state == CALL_OPEN);
+    call->timer_claim = claim;
     call->timer_fire = fire;
     call->timer_due_ms = clock_mono_ms(&call->loop->clock->clock) + delay_ms;
 }
@@ -276,7 +284,8 @@ void fake_advance(struct fake_loop *loop, int64_t ms)
             clock_manual_advance_ms(loop->clock, call->timer_due_ms - clock_mono_ms(clock));
         void (*fire)(struct request *) = call->timer_fire;
         call->timer_fire = NULL;
-        fire(&call->request);
+        if (!call->timer_claim || call->timer_claim(&call->request))
+            fire(&call->request);
         fake_settle(loop);
     }
     clock_manual_advance_ms(loop->clock, until_ms - clock_mono_ms(clock));

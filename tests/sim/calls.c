@@ -32,6 +32,7 @@ struct call {
     fetcher_answered_fn *answered; /* NULL: nobody waits any more */
     void *context;
     int64_t deadline_ms;
+    bool (*timer_claim)(struct request *request);
     void (*timer_fire)(struct request *request); /* NULL: no timer */
     int64_t timer_due_ms;
     int32_t posted_count;
@@ -233,14 +234,21 @@ void request_post(struct request *request, void (*run)(struct request *request))
     post(of(request), QUEUE_NETWORK, run);
 }
 
+void request_run_soon(struct request *request, void (*run)(struct request *request))
+{
+    request_post(request, run);
+}
+
 void request_to_worker(struct request *request, void (*run)(struct request *request))
 {
     post(of(request), QUEUE_WORKERS, run);
 }
 
 void request_timer_set(struct request *request, int64_t delay_ms,
+                       bool (*claim)(struct request *request),
                        void (*fire)(struct request *request))
 {
+    of(request)->timer_claim = claim;
     of(request)->timer_fire = fire;
     of(request)->timer_due_ms = now_ms(of(request)->cluster) + delay_ms;
 }
@@ -374,7 +382,8 @@ static void fire(struct call *call)
 {
     void (*run)(struct request *) = TAKE(call->timer_fire);
     struct node *before = node_enter(server_of(call));
-    run(&call->request);
+    if (!call->timer_claim || call->timer_claim(&call->request))
+        run(&call->request);
     node_leave(before);
 }
 

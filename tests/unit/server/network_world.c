@@ -81,9 +81,82 @@ static void time_is_up(struct request *request)
 /* As a fetch that waits for records: held by others, and with a time at which it is answered. */
 static void handle_never(struct request *request)
 {
-    request_timer_set(request, INT64_MAX, time_is_up);
+    request_timer_set(request, INT64_MAX, NULL, time_is_up);
     world.held = request;
     atomic_fetch_add(&world.held_count, 1);
+}
+
+/* --- what waits for others, as a fetch does --- */
+struct waiter {
+    struct list_node node; /* of world.waiting; not linked: it has been woken */
+    struct request *request;
+    int wakes_left;
+};
+
+static void wait_for_wake(struct waiter *waiter)
+{
+    pthread_mutex_lock(&world.waiting_mutex);
+    list_push_back(&world.waiting, &waiter->node);
+    pthread_mutex_unlock(&world.waiting_mutex);
+}
+
+static bool claim(struct request *request)
+{
+    struct waiter *waiter = request->waiting;
+    pthread_mutex_lock(&world.waiting_mutex);
+    bool waits = list_is_linked(&waiter->node);
+    list_remove(&waiter->node);
+    pthread_mutex_unlock(&world.waiting_mutex);
+    return waits;
+}
+
+static void on_woken(struct request *request)
+{
+    struct waiter *waiter = request->waiting;
+    if (--waiter->wakes_left > 0) {
+        wait_for_wake(waiter);
+        return;
+    }
+    request_timer_cancel(request);
+    request_answer(request, request->message);
+}
+
+static void handle_waiting(struct request *request)
+{
+    struct waiter *waiter = arena_alloc(request->arena, sizeof *waiter);
+    *waiter = (struct waiter){.wakes_left = ((const struct slice *)request->message)->data[0]};
+    list_init(&waiter->node);
+    request->waiting = waiter;
+    request_timer_set(request, world.waiting_max_ms ? world.waiting_max_ms : INT64_MAX, claim,
+                      time_is_up);
+    waiter->request = request;
+    wait_for_wake(waiter);
+}
+
+static struct waiter *next_waiter(void)
+{
+    pthread_mutex_lock(&world.waiting_mutex);
+    struct list_node *node = list_pop_front(&world.waiting);
+    pthread_mutex_unlock(&world.waiting_mutex);
+    return node ? list_entry(node, struct waiter, node) : NULL;
+}
+
+/* Nobody woken here runs before this has returned, so none comes back meanwhile. */
+static void handle_waking(struct request *request)
+{
+    for (struct waiter *waiter; (waiter = next_waiter());)
+        request_run_soon(waiter->request, on_woken);
+    request_answer(request, request->message);
+}
+
+int waiting_count(void)
+{
+    pthread_mutex_lock(&world.waiting_mutex);
+    int count = 0;
+    list_for_each (&world.waiting, node)
+        count++;
+    pthread_mutex_unlock(&world.waiting_mutex);
+    return count;
 }
 
 static void handle_throttled(struct request *request)
@@ -109,6 +182,8 @@ static const struct api_entry entries[] = {
      encode_bytes},
     {KEY_SPREADING_NEVER, 0, 0, INT16_MAX, "SpreadingNever", ON_LOOP, handle_never,
      decode_spreading, encode_bytes},
+    {KEY_WAITING, 0, 0, INT16_MAX, "Waiting", ON_LOOP, handle_waiting, decode_bytes, encode_bytes},
+    {KEY_WAKING, 0, 0, INT16_MAX, "Waking", ON_LOOP, handle_waking, decode_bytes, encode_bytes},
     {KEY_REFUSED, 0, 0, INT16_MAX, "Refused", ON_LOOP, handle_refused, decode_bytes, encode_bytes},
     {API_KEY_API_VERSIONS, 0, 4, 3, "ApiVersions", ON_LOOP, handle_echo, decode_bytes,
      encode_bytes},
@@ -164,6 +239,8 @@ void start(const struct network_options *changes)
     world.worker_mail = mailbox_new();
     list_init(&world.stop);
     atomic_store(&world.held_count, 0);
+    pthread_mutex_init(&world.waiting_mutex, NULL);
+    list_init(&world.waiting);
     world.worker = thread_start("worker", work, &world);
     assert_int_equal(network_start(&options, &world.network), ERR_OK);
     if (!world.stays_closed)

@@ -33,7 +33,9 @@ enum {
     KEY_THROTTLED = 5,
     KEY_SPREADING = 6,
     KEY_SPREADING_NEVER = 7,
-    KEY_REFUSED = 8
+    KEY_REFUSED = 8,
+    KEY_WAITING = 9, /* until it is woken as often as its first byte says */
+    KEY_WAKING = 10  /* all that wait */
 };
 
 #define SPREAD 60 /* bytes decoded for each of the body */
@@ -48,7 +50,10 @@ struct world {
     FILE *file;
     struct request *held;
     _Atomic int held_count;
-    bool stays_closed; /* start() does not open it */
+    pthread_mutex_t waiting_mutex;
+    struct list_node waiting; /* guarded by the mutex */
+    int64_t waiting_max_ms;   /* 0: for ever */
+    bool stays_closed;        /* start() does not open it */
 };
 
 extern struct world world;
@@ -71,6 +76,7 @@ void receive_all(int fd, void *data, size_t size);
 uint8_t *receive_answer(int fd, size_t *ret_size);
 void expect_answer(int fd, int32_t id, struct slice body);
 void expect_closed(int fd);
+int waiting_count(void);
 struct network_counters counters_now(void);
 struct slice body_of(size_t size, uint8_t seed);
 
