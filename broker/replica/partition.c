@@ -310,6 +310,7 @@ static void add_remote(struct partition *partition, int32_t id, const struct rem
         *remote = *known;
     else
         begin_remote(remote, id);
+    remote_forget_refusals(remote);
     if (is_new_epoch)
         judge_anew(partition, remote, known);
 }

@@ -12,6 +12,10 @@ struct remote_replica {
     int64_t last_fetch_ms, last_fetch_leader_end;
     int64_t broker_epoch;       /* that it gave when it asked last; -1: none */
     struct follower_beat *beat; /* a reference while it rests: see partition_rest.c */
+    /* The controller would not have it in the ISR so many times, one after the other; it is not
+     * asked again before that (monotonic). */
+    int32_t refusals;
+    int64_t may_join_at_ms;
 };
 
 struct partition {
@@ -60,6 +64,8 @@ void partition_tell_everyone(struct partition *partition);
 /* Those whose deletion has reached every live replica, or will not here. */
 void partition_tell_deleters(struct partition *partition);
 bool partition_is_alive(const struct partition *partition, int32_t id);
+/* Something is another than when the controller refused it: it may be asked at once. */
+void remote_forget_refusals(struct remote_replica *remote);
 /* The controller says that we lead in this leader epoch. */
 void partition_confirm_leading(struct partition *partition);
 /* We were relieved, and others in sync may lead by now: nothing more is acknowledged. */

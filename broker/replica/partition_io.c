@@ -270,6 +270,8 @@ enum err partition_follower_fetched_in(struct partition *partition, int32_t lead
     note_caught_up(remote, fetch_offset, leader_end_offset, now_ms);
     remote->end_offset = fetch_offset;
     remote->start_offset = log_start_offset;
+    if (remote->broker_epoch != broker_epoch)
+        remote_forget_refusals(remote);
     remote->broker_epoch = broker_epoch;
     partition_advance_high_watermark(partition);
     partition_tell_deleters(partition);

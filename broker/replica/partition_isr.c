@@ -4,6 +4,12 @@
 #include "broker/replica/partition_complete.h"
 #include "broker/replica/partition_internal.h"
 
+/* Between two requests for a replica that the controller refuses. Not for long: it hears of nothing
+ * by which that changes, and the replica is needed. */
+#define JOIN_PAUSE_FIRST_MS  200
+#define JOIN_PAUSE_DOUBLINGS 5
+#define JOIN_PAUSE_MAX_MS    5000
+
 void partition_set_host(struct partition *partition, const struct partition_host *host)
 {
     partition->host = host;
@@ -118,6 +124,29 @@ static struct isr_change *begin_change(struct partition *partition, int32_t *isr
     return change;
 }
 
+void remote_forget_refusals(struct remote_replica *remote)
+{
+    remote->refusals = 0;
+    remote->may_join_at_ms = 0;
+}
+
+/* A controller that relieves us, or the follower, will not have it for as long as that takes: and
+ * it asks to join with every fetch. */
+static void pause_joining(struct partition *partition, struct remote_replica *remote)
+{
+    int64_t pause_ms = JOIN_PAUSE_MAX_MS;
+    if (remote->refusals < JOIN_PAUSE_DOUBLINGS)
+        pause_ms = (int64_t)JOIN_PAUSE_FIRST_MS << remote->refusals;
+    remote->refusals += remote->refusals < INT32_MAX;
+    remote->may_join_at_ms = clock_mono_ms(partition->clock) + pause_ms;
+}
+
+/* The first time, the second, the fourth, and so on: what repeats is told ever more seldom. */
+static bool is_worth_a_line(int32_t times)
+{
+    return (times & (times - 1)) == 0;
+}
+
 static bool may_join(struct partition *partition, int32_t replica_id)
 {
     if (partition->role != ROLE_LEADER || partition->is_isr_pending)
@@ -126,7 +155,8 @@ static bool may_join(struct partition *partition, int32_t replica_id)
     return remote && !ids_contain(partition->isr, partition->isr_count, replica_id) &&
            remote->end_offset >= partition_high_watermark(partition) &&
            remote->end_offset >= partition->epoch_start_offset &&
-           partition_is_alive(partition, replica_id);
+           partition_is_alive(partition, replica_id) &&
+           (remote->refusals == 0 || clock_mono_ms(partition->clock) >= remote->may_join_at_ms);
 }
 
 struct isr_change *partition_expand_isr(struct partition *partition, int32_t replica_id)
@@ -137,8 +167,10 @@ struct isr_change *partition_expand_isr(struct partition *partition, int32_t rep
     int32_t *isr = mem_new_array(int32_t, (size_t)partition->isr_count + 1);
     memcpy(isr, partition->isr, (size_t)partition->isr_count * sizeof *isr);
     isr[partition->isr_count] = replica_id;
-    trace_info("ISR is to grow topic=%s partition=%d by=%d leader_epoch=%d", partition->topic,
-               partition->id, replica_id, partition->leader_epoch);
+    int32_t refusals = partition_remote(partition, replica_id)->refusals;
+    if (is_worth_a_line(refusals))
+        trace_info("ISR is to grow topic=%s partition=%d by=%d leader_epoch=%d refusals=%d",
+                   partition->topic, partition->id, replica_id, partition->leader_epoch, refusals);
     return begin_change(partition, isr, partition->isr_count + 1, replica_id);
 }
 
@@ -184,6 +216,8 @@ static void confirm(struct partition *partition, const struct isr_answer *answer
     partition->partition_epoch = answer->partition_epoch;
     partition->recovery_state = answer->recovery_state;
     partition->is_isr_pending = false;
+    for (int32_t i = 0; i < partition->remotes_count; i++)
+        remote_forget_refusals(&partition->remotes[i]);
     trace_info("ISR confirmed topic=%s partition=%d count=%d partition_epoch=%d", partition->topic,
                partition->id, partition->isr_count, partition->partition_epoch);
     partition_advance_high_watermark(partition);
@@ -204,12 +238,23 @@ bool partition_isr_wants(struct partition *partition, const struct isr_change *c
     return is_answer_for(partition, change);
 }
 
-static bool settle_error(struct partition *partition, enum err e)
+static void tell_error(const struct partition *partition, enum err e, int32_t times)
 {
+    if (is_worth_a_line(times))
+        trace_warn("ISR not changed topic=%s partition=%d error=%s times=%d", partition->topic,
+                   partition->id, err_name(e), times);
+}
+
+static bool settle_error(struct partition *partition, struct isr_change *change, enum err e)
+{
+    struct remote_replica *joining = partition_remote(partition, partition->joining_id);
     switch (e) {
     case ERR_OPERATION_NOT_ATTEMPTED:
     case ERR_INELIGIBLE_REPLICA:
         partition->is_isr_pending = false; /* nothing has changed; another wish may follow */
+        if (joining)
+            pause_joining(partition, joining);
+        tell_error(partition, e, joining ? joining->refusals : 1);
         partition_advance_high_watermark(partition);
         partition_tell_readers(partition, MOVED_ISR);
         return false;
@@ -217,26 +262,26 @@ static bool settle_error(struct partition *partition, enum err e)
     case ERR_INVALID_UPDATE_VERSION:
     case ERR_INVALID_REQUEST:
     case ERR_NEW_LEADER_ELECTED:
+        tell_error(partition, e, 1);
         return false; /* it stays under way until the LeaderAndIsr that must follow */
     /* An unknown topic or partition is one of these: a controller that was replaced without knowing
      * it says so of what is newer than its office, and no LeaderAndIsr follows. If the topic is
      * really gone, the StopReplica ends it. */
     default:
+        change->attempts += change->attempts < INT32_MAX;
+        tell_error(partition, e, change->attempts);
         return true;
     }
 }
 
-bool partition_isr_answered(struct partition *partition, const struct isr_change *change,
+bool partition_isr_answered(struct partition *partition, struct isr_change *change,
                             const struct isr_answer *answer)
 {
     LOCK_SCOPE(&partition->lock);
     if (!is_answer_for(partition, change))
         return false; /* a LeaderAndIsr came in between */
-    if (answer->error) {
-        trace_warn("ISR not changed topic=%s partition=%d error=%s", partition->topic,
-                   partition->id, err_name(answer->error));
-        return settle_error(partition, answer->error);
-    }
+    if (answer->error)
+        return settle_error(partition, change, answer->error);
     if (answer->leader_epoch != partition->leader_epoch ||
         answer->partition_epoch < partition->partition_epoch)
         return false; /* another leader, or old news: LeaderAndIsr follows */

@@ -106,6 +106,7 @@ struct isr_change {
     int8_t recovery_state;
     int32_t *isr;
     int32_t isr_count;
+    int32_t attempts; /* answers after which it was to be sent again */
 };
 void isr_change_free(struct isr_change *change);
 
@@ -130,7 +131,7 @@ struct isr_answer {
 };
 /* True: the same change is to be sent again. False: it is settled (confirmed, dropped, or left to
  * the next LeaderAndIsr). */
-MUST_USE bool partition_isr_answered(struct partition *partition, const struct isr_change *change,
+MUST_USE bool partition_isr_answered(struct partition *partition, struct isr_change *change,
                                      const struct isr_answer *answer);
 
 /* Other replicas of a partition that we lead which are in sync and have what begins at an offset:

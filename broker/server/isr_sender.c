@@ -2,7 +2,10 @@
  * (zookeeper-and-controller §6.5). */
 #include "broker/server/isr_sender.h"
 
+#include <inttypes.h>
+
 #include "broker/base/trace.h"
+#include "broker/base/trouble.h"
 #include "broker/server/controller_ask.h"
 #include "wire/alter_partition.h"
 #include "wire/api_key.h"
@@ -16,6 +19,7 @@ struct isr_sender {
     struct server *server;
     struct list_node waiting; /* struct isr_change */
     struct isr_request *under_way;
+    struct trouble trouble;    /* requests that fail as a whole */
     int64_t watermarks_due_ms; /* of its timer, while that is set */
     struct timer retry_timer, shrink_timer, watermarks_timer;
 };
@@ -169,6 +173,18 @@ static void request_free(struct isr_request *all)
     free(all);
 }
 
+static void tell_whether_it_worked(struct isr_sender *sender, const struct isr_request *all)
+{
+    struct trouble *trouble = &sender->trouble;
+    if (!all->error && trouble_over(trouble, sender->server->clock))
+        trace_info("AlterPartition is answered again times=%" PRIu64 " since_ms=%" PRId64,
+                   trouble->times, trouble->since_ms);
+    if (all->error && trouble_again(trouble, sender->server->clock))
+        trace_info("AlterPartition is sent again error=%s partitions=%d times=%" PRIu64
+                   " since_ms=%" PRId64,
+                   err_name(all->error), all->changes_count, trouble->times, trouble->since_ms);
+}
+
 static void settle(struct control_work *work)
 {
     struct isr_request *all = CONTAINER_OF(work, struct isr_request, work);
@@ -185,9 +201,7 @@ static void settle(struct control_work *work)
         else
             list_push_back(&again, node);
     }
-    if (all->error)
-        trace_info("AlterPartition is sent again error=%s partitions=%d", err_name(all->error),
-                   index);
+    tell_whether_it_worked(sender, all);
     bool has_failed = !list_is_empty(&again);
     for (struct list_node *node; (node = again.prev) != &again;) {
         list_remove(node);

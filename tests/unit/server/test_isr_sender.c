@@ -277,6 +277,24 @@ static void test_a_request_that_failed_as_a_whole_is_sent_again_after_a_pause(vo
     assert_true(has_joined(0));
 }
 
+static void test_a_request_that_fails_for_a_minute_is_told_ever_more_seldom(void **state)
+{
+    (void)state;
+    struct traced traced;
+    wish(0);
+    traced_begin(&traced, TRACE_INFO);
+    for (int64_t ms = 0; ms < 60000; ms += RETRY_MS) {
+        answer(ERR_NETWORK_EXCEPTION, ERR_OK, NULL, 0);
+        pass(RETRY_MS);
+    }
+    assert_int_equal(traced.lines, 3); /* at 0, 10 and 30 s */
+    assert_non_null(strstr(traced.last, "times=601 since_ms=30000"));
+    answer_each({0, ERR_OK});
+    traced_end();
+    assert_int_equal(traced.lines, 5); /* it is answered again, and the ISR confirmed */
+    assert_true(has_joined(0));
+}
+
 static void gather(int32_t first, int32_t second)
 {
     wish(3); /* so that both go together */
@@ -371,6 +389,7 @@ int main(void)
         TEST(test_a_request_says_what_a_controller_of_zookeeper_mode_wants),
         TEST(test_a_topic_without_an_id_goes_by_its_name),
         TEST(test_a_request_that_failed_as_a_whole_is_sent_again_after_a_pause),
+        TEST(test_a_request_that_fails_for_a_minute_is_told_ever_more_seldom),
         TEST(test_another_controller_at_one_partition_sends_all_of_them_again),
         TEST(test_only_partitions_that_may_succeed_later_are_sent_again),
         TEST(test_a_partition_that_the_answer_leaves_out_is_sent_again),
