@@ -214,6 +214,8 @@ MUST_USE enum err log_load_producers(struct log *log, int64_t offset);
 void log_remember_snapshot(struct log *log, int64_t offset);
 /* Remove the files of snapshots below / at or above. */
 void log_remove_snapshots(struct log *log, int64_t from, int64_t to);
+/* Remove those above `offset` that do not stand where a segment begins. */
+void log_remove_stray_snapshots(struct log *log, int64_t offset);
 
 /* --- log_truncate.c --- */
 /* Move segments [first, first + count) of the list out: renamed, removed after the delay. Lock

@@ -260,8 +260,10 @@ enum err log_recover(struct log *log, int64_t recovery_point)
 {
     LOCK_SCOPE(&log->lock);
     int first = segment_list_floor(log->list, recovery_point);
-    /* Snapshots behind the segment are not believed: they may speak of what was lost. */
+    /* Snapshots behind the segment are not believed: they may speak of what was lost. Those of an
+     * earlier stop would be later, by a truncation: they go. */
     int64_t base = log->list->items[first]->base_offset;
+    log_remove_stray_snapshots(log, base);
     enum err e = ERR_OK;
     if (first > 0 && base == recovery_point)
         e = settle_end_before(log, first);

@@ -56,6 +56,15 @@ void log_remove_snapshots(struct log *log, int64_t from, int64_t to)
     }
 }
 
+void log_remove_stray_snapshots(struct log *log, int64_t offset)
+{
+    for (size_t i = log->snapshots_count; i-- > 0 && log->snapshots[i] > offset;) {
+        int64_t at = log->snapshots[i];
+        if (log->list->items[segment_list_floor(log->list, at)]->base_offset != at)
+            log_remove_snapshots(log, at, at + 1);
+    }
+}
+
 /* As the JVM broker: none at the log's very beginning, none twice at the same offset. */
 enum err log_take_snapshot(struct log *log)
 {

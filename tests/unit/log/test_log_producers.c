@@ -315,6 +315,37 @@ test_after_a_crash_and_a_truncation_all_five_in_flight_are_still_duplicates(void
     assert_int_equal(log_end_offset(log), 11);
 }
 
+/* A truncation removed the snapshot of an earlier stop, and others wrote where it stood; then the
+ * power went, and with it the removal. It must not be believed at the next truncation. */
+static void test_a_snapshot_that_a_power_cut_brought_back_is_not_believed(void **state)
+{
+    struct fixture *f = *state;
+    static const char name[] = "orders-0/00000000000000000004.snapshot";
+    fixture_start(f);
+    struct log *log = fixture_log(f, "orders", 0);
+    struct batch_spec spec = of_producer(1, 0, 4);
+    assert_err(append(log, &spec, NULL), ERR_OK);
+    fixture_stop(f);
+    struct buf old = file_get(f, name);
+    fixture_start(f);
+    log = fixture_find(f, "orders", 0);
+    assert_err(log_truncate(log, 0), ERR_OK);
+    assert_false(file_exists(f, name));
+    for (int i = 0; i < 4; i++) {
+        spec = of_producer(2, 2 * i, 2);
+        assert_err(append(log, &spec, NULL), ERR_OK);
+    }
+    file_put(f, name, old.data, old.size, 0);
+    fixture_crash(f);
+    log = fixture_find(f, "orders", 0);
+    assert_err(log_truncate(log, 4), ERR_OK);
+    struct append_result result;
+    spec = of_producer(2, 2, 2);
+    assert_err(append(log, &spec, &result), ERR_OK);
+    assert_true(result.is_duplicate);
+    buf_done(&old);
+}
+
 /* In segments of a few batches, among so many of others that more than one step back is needed. */
 static void test_the_batches_in_flight_are_found_in_older_segments(void **state)
 {
@@ -439,6 +470,7 @@ int main(void)
         T(test_a_snapshot_that_is_cut_or_changed_anywhere_is_refused),
         T(test_after_a_clean_stop_all_five_in_flight_are_still_duplicates),
         T(test_after_a_crash_and_a_truncation_all_five_in_flight_are_still_duplicates),
+        T(test_a_snapshot_that_a_power_cut_brought_back_is_not_believed),
         T(test_the_batches_in_flight_are_found_in_older_segments),
         T(test_after_a_restart_too_the_sixth_oldest_gets_45),
         T(test_older_epochs_and_what_lies_before_a_gap_are_not_remembered),
