@@ -230,6 +230,16 @@ void cli_parse(const char *name, const struct option_row *rows, int rows_count, 
     }
 }
 
+const char *cli_digest_auth(const char *text)
+{
+    static const char scheme[] = "digest:";
+    if (!text)
+        return NULL;
+    if (strncmp(text, scheme, strlen(scheme)) != 0 || !strchr(text + strlen(scheme), ':'))
+        cli_fail("--zookeeper-auth is digest:USER:PASSWORD");
+    return text + strlen(scheme);
+}
+
 void cli_topic_regex(const char *text, regex_t *ret_regex)
 {
     OWNED_MEM char *names = mem_strdup(text ? text : ".*");

@@ -66,6 +66,11 @@ const char *cli_kept(const char *format, ...) PRINTF_LIKE(1, 2);
 /* "a=b": the part behind '=', with the name's size in ret_size; NULL without '='. */
 const char *cli_pair(const char *text, int *ret_name_size);
 
+/* What --zookeeper-auth says, as the brokers' setting stoker.zookeeper.auth: of
+ * "digest:USER:PASSWORD" the part behind the scheme. Ends the process where it is none; NULL where
+ * text is. */
+const char *cli_digest_auth(const char *text);
+
 /* Topics as Kafka's tools name them: a regular expression for the whole name, or several behind
  * commas; NULL names all. Ends the process when it is none. regfree() it. */
 void cli_topic_regex(const char *text, regex_t *ret_regex);

@@ -11,6 +11,7 @@
 
 struct swap_options {
     const char *bootstrap, *command_config, *zookeeper, *file;
+    const char *digest; /* "user:password", who we are to ZooKeeper */
     int64_t broker;
     bool json;
 };
@@ -92,7 +93,7 @@ static void read_zookeeper(const struct swap_options *options, struct swap_zooke
     struct swap_zookeeper *zookeeper = opened;
     const char *connect = zookeeper_of(options, cluster);
     cluster->znodes.unread = "name it with --zookeeper";
-    if (!zookeeper && connect && swap_zookeeper_open(connect, &zookeeper))
+    if (!zookeeper && connect && swap_zookeeper_open(connect, options->digest, &zookeeper))
         cluster->znodes.unread = cli_kept("%s", err_sentence(ERR_ZK_UNAVAILABLE));
     if (!zookeeper)
         return;
@@ -107,7 +108,7 @@ static void read_cluster(const struct swap_options *options, struct client **ret
     struct swap_zookeeper *zookeeper = NULL;
     const char *bootstrap = options->bootstrap;
     if (!bootstrap) {
-        cli_check(swap_zookeeper_open(options->zookeeper, &zookeeper));
+        cli_check(swap_zookeeper_open(options->zookeeper, options->digest, &zookeeper));
         bootstrap = swap_zookeeper_bootstrap(zookeeper);
     }
     if (!bootstrap) {
@@ -200,6 +201,7 @@ int cmd_brokers(int argc, char **argv)
 {
     struct swap_options options = {.broker = -1};
     struct texts words = {0};
+    const char *auth = NULL;
     const struct option_row rows[] = {
         {"--bootstrap-server", OPTION_TEXT, &options.bootstrap, "HOST:PORT,...",
          "brokers to begin with; those registered in ZooKeeper without it"},
@@ -207,6 +209,8 @@ int cmd_brokers(int argc, char **argv)
          "settings of the client"},
         {"--zookeeper", OPTION_TEXT, &options.zookeeper, "HOST:PORT,...[/CHROOT]",
          "the ensemble; what the brokers say they use without it"},
+        {"--zookeeper-auth", OPTION_TEXT, &auth, "digest:USER:PASSWORD",
+         "who we are to ZooKeeper, as stoker.zookeeper.auth"},
         {"--broker", OPTION_INT, &options.broker, "ID", "this broker alone"},
         {"--file", OPTION_TEXT, &options.file, "FILE",
          "a server.properties that Stoker is to run with (of --broker ID)"},
@@ -215,6 +219,7 @@ int cmd_brokers(int argc, char **argv)
     cli_parse("brokers", rows, ARRAY_SIZE(rows), argc, argv, &words);
     if (words.count != 1 || strcmp(words.items[0], "check-swap") != 0)
         cli_fail("say what: check-swap");
+    options.digest = cli_digest_auth(auth);
     if (!options.bootstrap && !options.zookeeper && !options.file)
         cli_fail("name the cluster with --bootstrap-server or --zookeeper, or a --file");
     if (options.broker < -1 || options.broker > INT32_MAX)

@@ -58,7 +58,7 @@ static bool run_words(struct shell *shell, const char *const *words, int count)
             fprintf(stderr, "%s\n", shell_commands[i].usage);
             return false;
         }
-        if (line.path[0] != '/') {
+        if (!shell_commands[i].takes_no_path && line.path[0] != '/') {
             fprintf(stderr, "Path must start with / character: %s\n", line.path);
             return false;
         }
@@ -108,7 +108,8 @@ static bool run_input(struct shell *shell)
     return is_well;
 }
 
-static void shell_open(struct shell *shell, const char *connect, int64_t wait_seconds)
+static void shell_open(struct shell *shell, const char *connect, const char *digest,
+                       int64_t wait_seconds)
 {
     size_t size = strcspn(connect, "/");
     OWNED_MEM char *servers = mem_strndup(connect, size);
@@ -121,6 +122,8 @@ static void shell_open(struct shell *shell, const char *connect, int64_t wait_se
         .session_timeout_ms = SESSION_TIMEOUT_MS,
         .connection_timeout_ms = (int32_t)wait_seconds * 1000,
         .max_in_flight = 1,
+        .auth_scheme = "digest",
+        .auth = digest,
     };
     cli_check(zk_session_open(&settings, &shell->session));
     shell->mailbox = mailbox_new();
@@ -143,11 +146,14 @@ int cmd_zk_shell(int argc, char **argv)
 {
     struct shell shell = {0};
     struct texts words = {0};
-    const char *server = NULL;
+    const char *server = NULL, *auth = NULL;
     int64_t wait_seconds = 15;
     const struct option_row rows[] = {
         {"--server", OPTION_TEXT, &server, "HOST:PORT", "ZooKeeper, instead of as first word"},
         {"--wait", OPTION_INT, &wait_seconds, "SECONDS", "for a connection (default 15)"},
+        {"--zookeeper-auth", OPTION_TEXT, &auth, "digest:USER:PASSWORD",
+         "who we are, as stoker.zookeeper.auth; addauth in the shell keeps it off the command "
+         "line"},
         {"--json", OPTION_FLAG, &shell.json, NULL, "print JSON"},
     };
     cli_parse("zk-shell", rows, ARRAY_SIZE(rows), argc, argv, &words);
@@ -158,7 +164,7 @@ int cmd_zk_shell(int argc, char **argv)
         cli_fail("name ZooKeeper: HOST:PORT");
     if (!getenv("STOKER_TRACE"))
         trace_set_level(TRACE_ERROR); /* what is said here is for people at a terminal */
-    shell_open(&shell, server ? server : words.items[0], wait_seconds);
+    shell_open(&shell, server ? server : words.items[0], cli_digest_auth(auth), wait_seconds);
     bool is_well = words.count > first ? run_words(&shell, words.items + first, words.count - first)
                                        : run_input(&shell);
     shell_close(&shell);

@@ -84,7 +84,9 @@ void swap_read_brokers(struct client *client, int32_t only_broker, struct swap_c
 /* A bootstrap list made of what is registered, or NULL where no listener speaks PLAINTEXT. Fills
  * the registered listeners of the brokers that are there. */
 struct swap_zookeeper;
-MUST_USE enum err swap_zookeeper_open(const char *connect, struct swap_zookeeper **ret);
+/* digest: "user:password", or NULL. */
+MUST_USE enum err swap_zookeeper_open(const char *connect, const char *digest,
+                                      struct swap_zookeeper **ret);
 void swap_zookeeper_close(struct swap_zookeeper *zookeeper);
 const char *swap_zookeeper_bootstrap(struct swap_zookeeper *zookeeper);
 void swap_zookeeper_read(struct swap_zookeeper *zookeeper, struct swap_cluster *ret);

@@ -29,7 +29,7 @@ struct found {
     const char *error;
 };
 
-enum err swap_zookeeper_open(const char *connect, struct swap_zookeeper **ret)
+enum err swap_zookeeper_open(const char *connect, const char *digest, struct swap_zookeeper **ret)
 {
     struct swap_zookeeper *zookeeper = mem_new(struct swap_zookeeper);
     size_t size = strcspn(connect, "/"), chroot = strlen(connect + size);
@@ -41,6 +41,8 @@ enum err swap_zookeeper_open(const char *connect, struct swap_zookeeper **ret)
         .session_timeout_ms = SESSION_TIMEOUT_MS,
         .connection_timeout_ms = CONNECT_TIMEOUT_MS,
         .max_in_flight = READS_IN_FLIGHT,
+        .auth_scheme = "digest",
+        .auth = digest,
     };
     enum err e = zk_session_open(&settings, &zookeeper->session);
     if (e) {

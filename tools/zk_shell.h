@@ -13,7 +13,7 @@ struct shell {
     bool json;
 };
 
-/* The words of a command: options taken out, a path, data. */
+/* The words of a command: options taken out, a path (of addauth: a scheme), data. */
 struct line {
     const char *name, *path, *data;
     int64_t zk_version; /* -v VERSION */
@@ -23,7 +23,7 @@ struct line {
 struct shell_command {
     const char *name, *usage;
     bool (*run)(struct shell *shell, const struct line *line); /* false: it has said why not */
-    bool takes_data, needs_data;
+    bool takes_data, needs_data, takes_no_path;
 };
 
 /* Ends with a NULL name. */

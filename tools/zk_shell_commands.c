@@ -292,14 +292,26 @@ static bool run_count(struct shell *shell, const struct line *line)
     return is_well;
 }
 
+/* For what follows in this shell, beside those that were given before. */
+static bool run_add_auth(struct shell *shell, const struct line *line)
+{
+    if (strcmp(line->path, "digest") != 0 || !strchr(line->data, ':')) {
+        fprintf(stderr, "addauth takes digest USER:PASSWORD\n");
+        return false;
+    }
+    zk_session_add_auth(shell->session, line->path, line->data);
+    return true;
+}
+
 const struct shell_command shell_commands[] = {
-    {"ls", "ls [-R] [-s] PATH", run_ls, false, false},
-    {"get", "get [-s] PATH", run_get, false, false},
-    {"stat", "stat PATH", run_stat, false, false},
-    {"create", "create [-e] [-s] PATH [DATA]", run_create, true, false},
-    {"set", "set [-s] [-v VERSION] PATH DATA", run_set, true, true},
-    {"delete", "delete [-v VERSION] PATH", run_delete, false, false},
-    {"deleteall", "deleteall PATH", run_delete_all, false, false},
-    {"getAllChildrenNumber", "getAllChildrenNumber PATH", run_count, false, false},
-    {NULL, NULL, NULL, false, false},
+    {"ls", "ls [-R] [-s] PATH", run_ls, false, false, false},
+    {"get", "get [-s] PATH", run_get, false, false, false},
+    {"stat", "stat PATH", run_stat, false, false, false},
+    {"create", "create [-e] [-s] PATH [DATA]", run_create, true, false, false},
+    {"set", "set [-s] [-v VERSION] PATH DATA", run_set, true, true, false},
+    {"delete", "delete [-v VERSION] PATH", run_delete, false, false, false},
+    {"deleteall", "deleteall PATH", run_delete_all, false, false, false},
+    {"getAllChildrenNumber", "getAllChildrenNumber PATH", run_count, false, false, false},
+    {"addauth", "addauth digest USER:PASSWORD", run_add_auth, true, true, true},
+    {NULL, NULL, NULL, false, false, false},
 };

@@ -314,10 +314,12 @@ zhandle_t *zk_library_open(struct zk_handle *handle)
      * each time it waits for its socket, which took most of the time of reading 10,000 znodes. */
     if (zh)
         zoo_set_servers_resolution_delay(zh, -1);
-    if (zh && session->auth)
-        zoo_add_auth(zh, session->auth_scheme, session->auth, (int)strlen(session->auth), NULL,
-                     NULL);
     return zh;
+}
+
+void zk_library_authenticate(zhandle_t *zh, const struct zk_auth *auth)
+{
+    zoo_add_auth(zh, auth->scheme, auth->text, (int)strlen(auth->text), NULL, NULL);
 }
 
 /* ---- Sending ---- */

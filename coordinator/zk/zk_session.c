@@ -165,6 +165,11 @@ static void tell_views(struct zk_session *session)
     }
 }
 
+static const char *last_scheme(const struct zk_session *session)
+{
+    return session->auths_count > 0 ? session->auths[session->auths_count - 1].scheme : "none";
+}
+
 /*   CONNECTING <──> CONNECTED
  *        │  ^            │
  *        v  └─(new handle)──── EXPIRED        any ──> AUTH_FAILED
@@ -189,7 +194,7 @@ void zk_session_move(struct zk_session *session, enum zk_state state)
         zk_session_abandon(session, ERR_SESSION_EXPIRED);
         break;
     case ZK_AUTH_FAILED:
-        trace_error("zookeeper refused the authentication scheme=%s", session->auth_scheme);
+        trace_error("zookeeper refused the authentication scheme=%s", last_scheme(session));
         zk_session_abandon(session, ERR_ZK_UNAVAILABLE);
         break;
     }
@@ -264,6 +269,15 @@ void zk_handle_close(struct zk_session *session, struct zk_handle *handle)
     free(handle);
 }
 
+void zk_handle_opened(struct zk_handle *handle, zhandle_t *zh)
+{
+    struct zk_session *session = handle->session;
+    for (size_t i = 0; i < session->auths_count; i++)
+        zk_library_authenticate(zh, &session->auths[i]);
+    handle->zh = zh;
+    zk_session_pump(session);
+}
+
 static void open_handle(struct zk_session *session)
 {
     struct zk_handle *handle = zk_handle_new(session);
@@ -273,8 +287,7 @@ static void open_handle(struct zk_session *session)
     int open_errno = errno;
     pthread_mutex_lock(&session->mutex);
     if (zh) {
-        handle->zh = zh;
-        zk_session_pump(session);
+        zk_handle_opened(handle, zh);
         return;
     }
     trace_warn("zookeeper handle not opened connect=%s error=%s", session->hosts,
@@ -306,6 +319,16 @@ static void *session_run(void *context)
 
 /* ---- Birth and death ---- */
 
+static const struct zk_auth *remember_auth(struct zk_session *session, const char *scheme,
+                                           const char *text)
+{
+    session->auths = mem_grow(session->auths, &session->auths_capacity, session->auths_count + 1,
+                              sizeof *session->auths);
+    struct zk_auth *auth = &session->auths[session->auths_count++];
+    *auth = (struct zk_auth){mem_strdup(scheme), mem_strdup(text)};
+    return auth;
+}
+
 static struct zk_session *session_new(const struct zk_session_settings *settings)
 {
     struct zk_session *session = mem_new(struct zk_session);
@@ -316,8 +339,8 @@ static struct zk_session *session_new(const struct zk_session_settings *settings
     size_t size = strlen(session->chroot);
     while (size > 0 && session->chroot[size - 1] == '/')
         session->chroot[--size] = '\0';
-    session->auth_scheme = settings->auth ? mem_strdup(settings->auth_scheme) : NULL;
-    session->auth = settings->auth ? mem_strdup(settings->auth) : NULL;
+    if (settings->auth)
+        remember_auth(session, settings->auth_scheme, settings->auth);
     session->session_timeout_ms = settings->session_timeout_ms;
     session->max_in_flight = settings->max_in_flight > 0 ? settings->max_in_flight : 1;
     session->state = ZK_CONNECTING;
@@ -350,7 +373,7 @@ static enum err wait_connected(struct zk_session *session, int32_t timeout_ms)
         return ERR_OK;
     if (state == ZK_AUTH_FAILED)
         return err_note(ERR_ZK_UNAVAILABLE, "ZooKeeper at %s refused the %s authentication",
-                        session->hosts, session->auth_scheme);
+                        session->hosts, last_scheme(session));
     return err_note(ERR_ZK_UNAVAILABLE,
                     "no ZooKeeper of zookeeper.connect=%s gave a session within "
                     "zookeeper.connection.timeout.ms=%" PRId32,
@@ -436,9 +459,27 @@ void zk_session_close(struct zk_session *session)
     pthread_mutex_destroy(&session->mutex);
     free(session->hosts);
     free(session->chroot);
-    free(session->auth_scheme);
-    free(session->auth);
+    for (size_t i = 0; i < session->auths_count; i++) {
+        free(session->auths[i].scheme);
+        free(session->auths[i].text);
+    }
+    free(session->auths);
     free(session);
+}
+
+/* A handle that is being opened is told when it is. */
+void zk_session_add_auth(struct zk_session *session, const char *scheme, const char *auth)
+{
+    pthread_mutex_lock(&session->mutex);
+    const struct zk_auth *added = remember_auth(session, scheme, auth);
+    if (session->handle && session->handle->zh)
+        zk_library_authenticate(session->handle->zh, added);
+    list_for_each (&session->lanes, node) {
+        struct zk_handle *lane = list_entry(node, struct zk_handle, node);
+        if (lane->zh)
+            zk_library_authenticate(lane->zh, added);
+    }
+    pthread_mutex_unlock(&session->mutex);
 }
 
 int64_t zk_session_id(struct zk_session *session)

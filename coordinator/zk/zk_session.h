@@ -37,6 +37,10 @@ struct zk_session_settings {
 MUST_USE enum err zk_session_open(const struct zk_session_settings *settings,
                                   struct zk_session **ret_session);
 
+/* One more identity, for this session and those after it: operations submitted from now on have it.
+ * A server that does not know the scheme ends the session with ZK_AUTH_FAILED. Threads: any. */
+void zk_session_add_auth(struct zk_session *session, const char *scheme, const char *auth);
+
 /* Close the session with the server, which deletes its ephemeral nodes at once. All views must be
  * freed before. Blocks: joins threads. Accepts NULL. */
 void zk_session_close(struct zk_session *session);

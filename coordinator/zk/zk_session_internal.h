@@ -38,11 +38,15 @@ struct zk_handle {
     int32_t sent_count;    /* with syncs */
 };
 
+/* Who the session is, besides anyone. */
+struct zk_auth {
+    char *scheme, *text; /* "digest", "user:password" */
+};
+
 struct zk_session {
     /* fixed from birth */
     char *hosts;
     char *chroot; /* "" or "/a/b" */
-    char *auth_scheme, *auth;
     int32_t session_timeout_ms, max_in_flight;
 
     pthread_mutex_t mutex; /* a leaf but for mailboxes and the library; held for moments only */
@@ -53,6 +57,8 @@ struct zk_session {
     int64_t session_id;
     int32_t agreed_timeout_ms;
     bool stopping;
+    struct zk_auth *auths;
+    size_t auths_count, auths_capacity;
     struct list_node views;
     struct list_node queued;              /* struct zk_request, not yet on the wire */
     struct list_node in_flight;           /* in the order they were sent */
@@ -151,7 +157,9 @@ void zk_spread_forget(struct zk_session *session, const struct zk_view *view);
 bool zk_spread_tend(struct zk_session *session);
 void zk_spread_close(struct zk_session *session);
 
-/* zk_session.c, with the mutex held. Closing lets it go, joins the library's threads and frees. */
+/* zk_session.c, with the mutex held. The handle is open, and what waits may be sent. */
+void zk_handle_opened(struct zk_handle *handle, zhandle_t *zh);
+/* Closing lets it go, joins the library's threads and frees. */
 struct zk_handle *zk_handle_new(struct zk_session *session);
 void zk_handle_close(struct zk_session *session, struct zk_handle *handle);
 
@@ -168,5 +176,7 @@ bool zk_library_send(struct zk_request *request, enum err *ret_error);
 /* What the handle reads from now on is at least as new as what anybody has been answered. */
 bool zk_library_sync(struct zk_handle *handle);
 zhandle_t *zk_library_open(struct zk_handle *handle);
+/* With the mutex held; before anything else is sent by it. */
+void zk_library_authenticate(zhandle_t *zh, const struct zk_auth *auth);
 /* What the library says is traced again: it repeats itself while no server is reached. */
 void zk_library_speak(void);

@@ -189,9 +189,11 @@ static void open_lane(struct zk_session *session)
     pthread_mutex_unlock(&session->mutex);
     zhandle_t *zh = zk_library_open(lane);
     pthread_mutex_lock(&session->mutex);
-    lane->zh = zh;
-    lane->dead |= !zh;
-    session->is_lane_refused |= !zh;
+    if (zh) {
+        zk_handle_opened(lane, zh);
+        return;
+    }
+    lane->dead = session->is_lane_refused = true;
     zk_session_pump(session);
 }
 

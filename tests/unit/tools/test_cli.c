@@ -115,6 +115,13 @@ static void test_mistakes_end_with_1_and_help_with_0_and_nothing_leaks(void **st
     assert_int_equal(STATUS("-flag"), 7); /* a word, not an option */
 }
 
+static void test_who_we_are_to_zookeeper_is_said_as_in_the_brokers_file(void **state)
+{
+    (void)state;
+    assert_null(cli_digest_auth(NULL));
+    assert_string_equal(cli_digest_auth("digest:bob:se:cret"), "bob:se:cret");
+}
+
 static void test_a_name_cut_short_is_taken_where_no_other_begins_so(void **state)
 {
     (void)state;
@@ -171,6 +178,7 @@ int main(void)
         cmocka_unit_test(test_a_value_that_may_be_left_out_is_empty_before_another_option),
         cmocka_unit_test(test_lists_split_at_commas_and_keep_their_order_however_many),
         cmocka_unit_test(test_mistakes_end_with_1_and_help_with_0_and_nothing_leaks),
+        cmocka_unit_test(test_who_we_are_to_zookeeper_is_said_as_in_the_brokers_file),
         cmocka_unit_test(test_a_name_cut_short_is_taken_where_no_other_begins_so),
         cmocka_unit_test(test_a_text_is_json_and_what_is_none_is_base64),
         cmocka_unit_test(test_every_command_tells_what_it_is),
