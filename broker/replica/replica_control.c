@@ -4,6 +4,7 @@
 #include "broker/replica/replica_manager_internal.h"
 
 #include "broker/base/trace.h"
+#include "broker/replica/partition_internal.h"
 
 /* StopReplica may carry these instead of a leader epoch: the topic is being deleted; the sender is
  * old. */
@@ -104,6 +105,12 @@ static enum err find_log(struct replica_manager *manager, struct partition *part
     return log_manager_create(logs, topic, id, assignment->topic_id, ret);
 }
 
+static bool does_without_us(const struct replica_manager *manager,
+                            const struct partition_assignment *assignment)
+{
+    return !ids_contain(assignment->isr, assignment->isr_count, manager->options.broker_id);
+}
+
 static enum err take_role(struct replica_manager *manager, struct partition *partition,
                           const struct partition_assignment *assignment)
 {
@@ -126,7 +133,9 @@ static enum err take_role(struct replica_manager *manager, struct partition *par
     if (assignment->leader < 0 && partition_role(partition) == ROLE_LEADER)
         return ERR_OK;
     partition_follow(partition, assignment, log, high_watermark);
-    if (assignment->leader >= 0 && manager->fetchers.follow)
+    if (atomic_load(&manager->is_leaving) && does_without_us(manager, assignment))
+        partition_stop(partition);
+    if (assignment->leader >= 0 && manager->fetchers.follow && !partition_is_stopped(partition))
         manager->fetchers.follow(manager->fetchers.context, partition, assignment->leader,
                                  assignment->leader_epoch);
     else

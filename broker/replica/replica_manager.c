@@ -89,6 +89,11 @@ void replica_manager_hand_over(struct replica_manager *manager, bool begins)
         atomic_fetch_add(&manager->host.hand_overs, 1);
 }
 
+void replica_manager_leave(struct replica_manager *manager)
+{
+    atomic_store(&manager->is_leaving, true);
+}
+
 void replica_manager_free(struct replica_manager *manager)
 {
     if (!manager)

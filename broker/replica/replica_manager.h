@@ -50,6 +50,12 @@ void replica_manager_free(struct replica_manager *manager);
 void replica_manager_set_fetchers(struct replica_manager *manager,
                                   struct replica_fetchers fetchers);
 
+/* The broker is about to ask the controller to let it go, and will end: a partition whose ISR does
+ * without it is followed no more. A leader that heard from it would ask the controller to take it
+ * into the ISR; that is refused, and a JVM broker (3.9) that leads lets its high watermark stand
+ * then, and every producer with acks=all wait, until a follower's log end moves. Threads: any. */
+void replica_manager_leave(struct replica_manager *manager);
+
 /* The fetchers begin anew: let them follow every partition that follows a leader. Thread: the one
  * that gives partitions their roles. */
 void replica_manager_follow_all(struct replica_manager *manager);

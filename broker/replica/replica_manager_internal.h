@@ -16,6 +16,7 @@ struct replica_manager {
 
     int32_t controller_epoch; /* the highest seen; control thread only */
     _Atomic bool has_roles;   /* the first LeaderAndIsr was accepted */
+    _Atomic bool is_leaving;
 };
 
 size_t replica_key(char key[static REPLICA_KEY_MAX], struct slice topic, int32_t partition);

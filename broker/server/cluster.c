@@ -267,6 +267,7 @@ void server_controlled_shutdown(struct server *server)
     if (!config->controlled_shutdown_enable || server->broker_epoch < 0)
         return;
     bool has_led = led_and_shared_count(server) > 0;
+    replica_manager_leave(server->broker.replica_manager);
     for (int32_t i = 0; i < config->controlled_shutdown_max_retries; i++) {
         if (ask_to_leave(server)) {
             await_followership(server);

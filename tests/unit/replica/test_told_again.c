@@ -68,6 +68,30 @@ static void test_a_follower_told_again_goes_on_fetching_where_it_is(void **state
     partition_unref(p);
 }
 
+/* Its fetches would have the leader ask for it in the ISR, in vain. */
+static void test_a_broker_that_leaves_follows_nobody_who_does_without_it(void **state)
+{
+    struct replicas *r = *state;
+    struct heard heard = {0};
+    listen_to(r, &heard);
+    struct role_spec spec = role(SELF, EPOCH);
+    struct partition *p = take_role(r, &spec);
+    replica_manager_leave(r->manager);
+    spec = role(2, EPOCH + 1); /* the whole ISR: it is wanted still */
+    assert_answer(r, spec, ERR_OK);
+    assert_int_equal(heard.follows, 1);
+    spec = role(3, EPOCH + 2);
+    spec.isr[0] = 2, spec.isr[1] = 3, spec.isr_count = 2;
+    int32_t unfollows = heard.unfollows;
+    assert_answer(r, spec, ERR_OK);
+    assert_int_equal(heard.follows, 1);
+    assert_int_equal(heard.unfollows, unfollows + 1);
+    assert_int_equal(partition_role(p), ROLE_FOLLOWER);
+    assert_int_equal(partition_leader_id(p), 3);
+    assert_true(partition_is_stopped(p));
+    partition_unref(p);
+}
+
 /* A broker whose disk stood still is taken for one that shuts down, and stays: where it was not in
  * the ISR the leader epoch is the same when it is told anew. */
 static void test_a_follower_that_was_stopped_fetches_again_when_it_is_told_the_same(void **state)
@@ -171,6 +195,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, replicas_setup, replicas_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_a_follower_told_again_goes_on_fetching_where_it_is),
+        TEST(test_a_broker_that_leaves_follows_nobody_who_does_without_it),
         TEST(test_a_follower_that_was_stopped_fetches_again_when_it_is_told_the_same),
         TEST(test_a_leader_told_again_keeps_what_it_knows),
         TEST(test_a_leader_leads_on_where_nobody_is_named_and_gives_way_to_the_next),
