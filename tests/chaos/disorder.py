@@ -1,5 +1,8 @@
 """What is left to see of a batch that was refused as out of order: an idempotent producer that sends again what it must sends nothing
 of the kind, so the broker has forgotten a batch, or taken one that it should not have. Told before the folders go.
+
+Apache Kafka forgets by design: after a start, orderly or not, it knows only the last batch of each producer (a snapshot has no room for
+more), so of two batches that were written and not answered before, the retry of the first is refused by the broker that leads now.
 """
 import collections
 import re
