@@ -17,6 +17,7 @@
 #include "tests/sim/world_internal.h"
 #include "wire/api_key.h"
 #include "wire/leader_and_isr.h"
+#include "wire/update_metadata.h"
 
 #define LOSS_ONE_IN 30
 #define PASS_MAX_MS 40
@@ -28,6 +29,7 @@ static void started(void *context, int32_t id)
 {
     struct cluster *cluster = context;
     node_start(&cluster->nodes[id]);
+    memset(cluster->told_deleted[id], 0, sizeof cluster->told_deleted[id]); /* it knows nothing */
 }
 
 static void registered(void *context, int32_t id)
@@ -65,6 +67,27 @@ static void note_controller(struct cluster *cluster, struct world_message *messa
         world_note_controller(cluster->world, request.controller_epoch, request.controller_id);
 }
 
+static void note_deletions(struct cluster *cluster, const struct world_message *message,
+                           const struct update_metadata_response *response)
+{
+    struct update_metadata_request request;
+    if (response->error_code ||
+        update_metadata_request_decode(buf_slice(&message->bytes), message->api_version,
+                                       message->arena, &request, NULL))
+        return;
+    for (int32_t i = 0; i < request.topic_states_count; i++) {
+        const struct update_metadata_request_update_metadata_topic_state *topic =
+            &request.topic_states[i];
+        int32_t t = world_topic(cluster->world, topic->topic_name);
+        for (int32_t j = 0; t >= 0 && j < topic->partition_states_count; j++) {
+            int32_t p = topic->partition_states[j].partition_index;
+            if (topic->partition_states[j].leader == LEADER_DURING_DELETE &&
+                p < WORLD_PARTITIONS_MAX)
+                cluster->told_deleted[message->to][t][p] = topic->topic_id;
+        }
+    }
+}
+
 static void take(void *context, struct world_message *message)
 {
     struct cluster *cluster = context;
@@ -75,6 +98,8 @@ static void take(void *context, struct world_message *message)
                        buf_slice(&message->bytes), message->arena);
     if (message->api_key == API_LEADER_AND_ISR && message->response)
         note_controller(cluster, message, message->response);
+    if (message->api_key == API_UPDATE_METADATA && message->response)
+        note_deletions(cluster, message, message->response);
 }
 
 static void state_written(void *context, int32_t topic, int32_t partition,

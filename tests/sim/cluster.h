@@ -19,6 +19,8 @@ struct cluster {
     char dir[PATH_MAX];
     int32_t min_isr; /* min.insync.replicas of every topic */
     bool has_losses; /* connections break */
+    /* The topic of that name and partition of whose end each broker's process has heard last. */
+    struct uuid told_deleted[WORLD_BROKERS_MAX][WORLD_TOPICS_MAX][WORLD_PARTITIONS_MAX];
     struct promises *promises;
     struct clients *clients;
 };

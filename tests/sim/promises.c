@@ -21,7 +21,9 @@ struct shadow {
     int64_t high_watermark;   /* while it leads in led_epoch */
     bool leads;               /* in led_epoch, still */
     bool was_killed;          /* and not looked at since */
-    bool is_excused;          /* its power was cut, and it is in the ISR since before its start */
+    bool is_excused;          /* its power was cut, and it is in the ISR since before its start,
+                                 without all that it had */
+    int64_t had_count;        /* before its power was cut; a leader may think that it still has */
 };
 
 struct acknowledged {
@@ -273,16 +275,18 @@ static void check_single_leader(struct cluster *cluster, int32_t id, int32_t t, 
 
 /* ---- The ISR has everything below the high watermark ---- */
 
+/* The excuse ends when it has again whatever it may have told its leader that it had: from then on
+ * the watermark cannot come to what it lacks. */
 static void check_member(struct cluster *cluster, int32_t id, int32_t t, int32_t p,
                          const struct shadow *leader)
 {
-    const struct shadow *member = &cluster->promises->shadows[id][t][p];
-    if (member->is_excused || leader->is_excused)
-        return;
+    struct shadow *member = &cluster->promises->shadows[id][t][p];
     int64_t at = 0;
-    while (at < leader->high_watermark && shadow_has(member, at, leader->ids[at]))
+    while (at < leader->count && shadow_has(member, at, leader->ids[at]))
         at++;
-    if (at == leader->high_watermark)
+    if (at >= leader->high_watermark && (at == leader->count || at >= member->had_count))
+        member->is_excused = false;
+    if (at >= leader->high_watermark || member->is_excused)
         return;
     bool is_there = at < member->count;
     world_complain(cluster->world,
@@ -424,13 +428,23 @@ void promises_node_died(struct cluster *cluster, int32_t id)
         }
 }
 
+static bool is_in_isr(const struct oracle *oracle, int32_t id)
+{
+    for (int32_t i = 0; oracle->has_state && i < oracle->state.isr.count; i++)
+        if (oracle->isr[i] == id)
+            return true;
+    return false;
+}
+
 void promises_power_cut(struct cluster *cluster, int32_t id)
 {
     for (int32_t t = 0; t < WORLD_TOPICS_MAX; t++)
         for (int32_t p = 0; p < WORLD_PARTITIONS_MAX; p++) {
             struct shadow *shadow = &cluster->promises->shadows[id][t][p];
+            if (!shadow->is_excused || shadow->had_count < shadow->count)
+                shadow->had_count = shadow->count;
             shadow->count = 0; /* read anew once it is open again */
-            shadow->is_excused = true;
+            shadow->is_excused = is_in_isr(&cluster->promises->oracles[t][p], id);
             shadow->was_killed = false;
         }
 }

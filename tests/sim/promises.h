@@ -10,7 +10,9 @@
  * end, so that looking costs what has changed. The shadow outlives the process, as the log does.
  *
  * After a power cut a replica may have lost what it had not synced, and is in the ISR all the same
- * until the controller has taken it out: it is excused from the third promise until then. */
+ * until the controller has taken it out; or it is put there while its machine is off, by a fetch
+ * from before. It is excused from the third promise until it is out, or has again all that its
+ * leader may believe it to have. */
 #pragma once
 
 #include "tests/sim/cluster.h"

@@ -65,11 +65,19 @@ static int32_t known_leader(struct cluster *cluster, int32_t id, const char *top
 /* Known, and so with JVM brokers: nobody waits until all brokers have heard of a deletion. A
  * controller that is replaced before takes its word along, the next one knows the topic no more,
  * and UpdateMetadata only adds. Such a broker names the topic until it starts anew or the topic is
- * made again. Under the controller that deleted it, all hear of it. */
-static bool may_know_deleted(const struct world *world, int32_t id, int32_t t)
+ * made again. Under the controller that deleted it, all hear of it; and who has heard of it has
+ * forgotten that topic for good. */
+static bool may_know_deleted(struct cluster *cluster, int32_t id, int32_t t, int32_t p)
 {
-    return world->brokers[id].outlived_a_session ||
-           world->deleting_epoch[t] < world->last_controller_epoch;
+    const struct world *world = cluster->world;
+    struct metadata_cache *cache = cluster->nodes[id].server.broker.metadata_cache;
+    metadata_cache_lock(cache);
+    const struct topic_metadata *known = metadata_topic(cache, slice_str(world->topics[t]));
+    bool has_heard =
+        known && !uuid_is_zero(known->id) && uuid_equal(known->id, cluster->told_deleted[id][t][p]);
+    metadata_cache_unlock(cache);
+    return !has_heard && (world->brokers[id].outlived_a_session ||
+                          world->deleting_epoch[t] < world->last_controller_epoch);
 }
 
 /* Gives how many brokers know what they may. */
@@ -88,7 +96,7 @@ static int32_t check_partition(struct cluster *cluster, const char *topic, int32
         if (p < count || known == -2)
             continue;
         kept++;
-        if (!may_know_deleted(world, b, t))
+        if (!may_know_deleted(cluster, b, t, p))
             fail(world, "a broker still knows a deleted partition", topic, p);
     }
     const char *difference = promises_differ(cluster, t, p);
