@@ -260,11 +260,23 @@ static void begin_with_input(struct connection *conn)
                   slice_of(memory + FRAME_SIZE_BYTES, size - FRAME_SIZE_BYTES));
 }
 
+/* Its end is no news where it had asked for nothing more. */
+static void close_gone(struct connection *conn)
+{
+    if (conn->input)
+        trace_info("connection closed peer=%s listener=%s reason=the client left half a request",
+                   conn->peer, conn->thread->network->listeners[conn->listener].options.name);
+    connection_close(conn);
+}
+
 static void on_gone(struct connection *conn, ssize_t n)
 {
-    if (n < 0 && errno != ECONNRESET && errno != EPIPE)
+    if (n < 0 && errno != ECONNRESET && errno != EPIPE) {
         trace_info("connection failed peer=%s reason=%s", conn->peer, strerror(errno));
-    connection_close(conn);
+        connection_close(conn);
+        return;
+    }
+    close_gone(conn);
 }
 
 /* Closes on the end and on errors. 0: nothing (more) to do now. */
@@ -508,7 +520,7 @@ void connection_retry_memory(struct connection *conn)
     size_t more = conn->input ? conn->input_capacity * 2 : SCRATCH_BYTES;
     if (!input_has_room(conn, more) && (conn->input || peek_whole_frames(conn) == 0)) {
         if (conn->input && has_gone(conn))
-            connection_close(conn);
+            close_gone(conn);
         return;
     }
     list_remove(&conn->paused);

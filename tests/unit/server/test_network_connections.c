@@ -327,6 +327,50 @@ static void test_idle_connections_are_closed_and_active_ones_are_not(void **stat
     stop();
 }
 
+static _Atomic int halves_told, closed_told;
+
+static void hear(enum trace_level level, const char *line, void *context)
+{
+    (void)level, (void)context;
+    closed_told += strstr(line, "connection ") != NULL;
+    halves_told += strstr(line, " reason=the client left half a request") != NULL;
+}
+
+static void leave_by_reset(int fd)
+{
+    struct linger linger = {.l_onoff = 1};
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
+    close(fd);
+}
+
+static void
+test_a_client_that_leaves_half_a_request_is_told_and_others_that_leave_are_not(void **state)
+{
+    (void)state;
+    start_default();
+    trace_set_level(TRACE_INFO);
+    trace_set_sink(hear, NULL);
+    int silent = dial(), resting = dial(), half = dial(), size = dial(), reset = dial();
+    send_request(resting, KEY_ECHO, 0, 1, SLICE_LITERAL("a"));
+    expect_answer(resting, 1, SLICE_LITERAL("a"));
+    int64_t received = counters_now().received_bytes;
+    send_all(size, "\0\0\1", 3);
+    send_all(half, "\0\0\1\0half", 8);
+    send_all(reset, "\0\0\1\0half", 8);
+    wait_until(counters_now().received_bytes == received + 19);
+    close(silent);
+    close(resting);
+    close(size);
+    close(half);
+    leave_by_reset(reset);
+    wait_until(counters_now().accepted == 5 && counters_now().connections == 0);
+    stop();
+    trace_set_sink(NULL, NULL);
+    trace_set_level(TRACE_ERROR);
+    assert_int_equal(halves_told, 3);
+    assert_int_equal(closed_told, 3);
+}
+
 static void test_a_port_that_is_taken_is_an_error_with_its_name(void **state)
 {
     (void)state;
@@ -362,6 +406,8 @@ int main(void)
         cmocka_unit_test(test_threads_are_added_while_it_runs),
         cmocka_unit_test(test_a_connection_waits_until_the_broker_opens),
         cmocka_unit_test(test_idle_connections_are_closed_and_active_ones_are_not),
+        cmocka_unit_test(
+            test_a_client_that_leaves_half_a_request_is_told_and_others_that_leave_are_not),
         cmocka_unit_test(test_a_port_that_is_taken_is_an_error_with_its_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
