@@ -1,10 +1,9 @@
 /* Small questions about the cluster and this broker: ApiVersions (KIP-35, KIP-511, KIP-584),
- * DescribeCluster (KIP-700), FindCoordinator. */
+ * DescribeCluster (KIP-700). */
 #include "broker/api/broker.h"
 #include "broker/api/handlers.h"
 #include "wire/api_versions.h"
 #include "wire/describe_cluster.h"
-#include "wire/find_coordinator.h"
 
 /* --- ApiVersions --- */
 
@@ -125,63 +124,5 @@ void handle_describe_cluster(struct request *request)
     if (message->include_cluster_authorized_operations)
         response.cluster_authorized_operations = EVERY_CLUSTER_OPERATION;
     list_brokers(request, &response);
-    request_answer(request, &response);
-}
-
-/* --- FindCoordinator --- */
-
-enum coordinator_type { COORDINATOR_GROUP = 0, COORDINATOR_TXN = 1, COORDINATOR_SHARE = 2 };
-
-/* There is no coordinator to be found until groups and transactions are served. */
-static enum err find_coordinator(int8_t key_type, int16_t api_version)
-{
-    if (key_type == COORDINATOR_GROUP || key_type == COORDINATOR_TXN)
-        return ERR_COORDINATOR_NOT_AVAILABLE;
-    if (key_type == COORDINATOR_SHARE && api_version >= 6)
-        return ERR_COORDINATOR_NOT_AVAILABLE;
-    return ERR_INVALID_REQUEST;
-}
-
-/* What Kafka's clients show of these errors. */
-static struct slice sentence_of(enum err e)
-{
-    return e == ERR_COORDINATOR_NOT_AVAILABLE
-               ? SLICE_LITERAL("The coordinator is not available.")
-               : SLICE_LITERAL("This most likely occurs because of a request being malformed by "
-                               "the client library or the message was sent to an incompatible "
-                               "broker. See the broker logs for more details.");
-}
-
-void handle_find_coordinator(struct request *request)
-{
-    const struct find_coordinator_request *message = request->message;
-    struct find_coordinator_response response;
-    find_coordinator_response_init(&response);
-    enum err e = find_coordinator(message->key_type, request->api_version);
-    if (request->api_version < 4) {
-        response.error_code = err_wire_code(e);
-        response.error_message = sentence_of(e);
-        response.node_id = -1;
-        response.host = SLICE_LITERAL("");
-        response.port = -1;
-        request_answer(request, &response);
-        return;
-    }
-    int32_t count = message->coordinator_keys_count;
-    response.coordinators =
-        arena_new_array(request->arena, struct find_coordinator_response_coordinator, count + 1);
-    response.coordinators_count = count;
-    for (int32_t i = 0; i < count; i++) {
-        struct find_coordinator_response_coordinator *to = &response.coordinators[i];
-        find_coordinator_response_coordinator_init(to);
-        to->key = message->coordinator_keys[i];
-        to->node_id = -1;
-        to->host = SLICE_LITERAL("");
-        to->port = -1;
-        to->error_code = err_wire_code(e);
-        to->error_message = message->key_type == COORDINATOR_SHARE && request->api_version >= 6
-                                ? SLICE_LITERAL("")
-                                : sentence_of(e);
-    }
     request_answer(request, &response);
 }

@@ -75,7 +75,8 @@ def numbers(records):
 
 
 def string(text):
-    return struct.pack(">h", len(text)) + text.encode()
+    data = text.encode()
+    return struct.pack(">h", len(data)) + data
 
 
 def produce_request(topic, partition, records, acks=-1, timeout_ms=10000):
