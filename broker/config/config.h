@@ -83,6 +83,7 @@ struct config {
     int32_t socket_receive_buffer_bytes;
     int32_t socket_request_max_bytes;
     int32_t socket_listen_backlog_size;
+    const char *stoker_socket_congestion_control; /* NULL: none was named */
     int32_t max_connections_per_ip;
     int32_t max_connections;
     int32_t max_connection_creation_rate;

@@ -101,6 +101,15 @@ const struct config_key keys_server[] = {
                      "instead of 0.18 CPU s/GiB",
      .flags = KEY_HAS_FIELD,
      .doc = "SO_RCVBUF of accepted connections; -1 leaves it to the system."},
+    {.name = "stoker.socket.congestion.control",
+     .type = CONFIG_STRING,
+     FIELD(stoker_socket_congestion_control),
+     .flags = KEY_HAS_FIELD | KEY_OURS,
+     .doc =
+         "TCP_CONGESTION of accepted connections, one of net.ipv4.tcp_allowed_congestion_control "
+         "(cubic, say). Without a value the system's, but reno on a listener whose address is a "
+         "loopback one: nothing is lost there, and the pacing of bbr, where that is the "
+         "system's, doubled the cost of consuming."},
     {.name = "socket.request.max.bytes",
      .type = CONFIG_INT32,
      FIELD(socket_request_max_bytes),

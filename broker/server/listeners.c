@@ -12,9 +12,37 @@
 #include "broker/base/trace.h"
 #include "broker/server/network_internal.h"
 
+#define LOOPBACK_CONGESTION_CONTROL "reno" /* every kernel has it, and everybody may choose it */
+
 static void set_option(int fd, int level, int option, int value)
 {
     (void)setsockopt(fd, level, option, &value, sizeof value); /* the defaults work as well */
+}
+
+static bool is_loopback(const struct addrinfo *address)
+{
+    if (address->ai_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)address->ai_addr)->sin6_addr);
+    const struct sockaddr_in *in = (const struct sockaddr_in *)address->ai_addr;
+    return ntohl(in->sin_addr.s_addr) >> IN_CLASSA_NSHIFT == IN_LOOPBACKNET;
+}
+
+/* What is accepted takes it from the listener. On an accepted connection it would come too late:
+ * one that began with bbr is paced for life. */
+static enum err set_congestion_control(const struct network_options *options,
+                                       const struct addrinfo *address, int fd)
+{
+    const char *name = options->congestion_control;
+    const char *wanted = name ? name : LOOPBACK_CONGESTION_CONTROL;
+    if (!name && !is_loopback(address))
+        return ERR_OK;
+    if (setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, wanted, (socklen_t)strlen(wanted)) == 0 ||
+        !name)
+        return ERR_OK;
+    return err_note(ERR_IO,
+                    "stoker.socket.congestion.control=%s: %s (what there is stands in "
+                    "net.ipv4.tcp_allowed_congestion_control)",
+                    name, strerror(errno));
 }
 
 static enum err listen_on(const struct network_options *options, const struct addrinfo *address,
@@ -28,13 +56,15 @@ static enum err listen_on(const struct network_options *options, const struct ad
         set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
     if (options->receive_buffer_bytes > 0) /* before listen(): the window scale depends on it */
         set_option(fd, SOL_SOCKET, SO_RCVBUF, options->receive_buffer_bytes);
-    if (bind(fd, address->ai_addr, address->ai_addrlen) < 0 || listen(fd, options->backlog) < 0) {
-        err_note(ERR_IO, "%s", strerror(errno));
+    enum err e = set_congestion_control(options, address, fd);
+    if (!e &&
+        (bind(fd, address->ai_addr, address->ai_addrlen) < 0 || listen(fd, options->backlog) < 0))
+        e = err_note(ERR_IO, "%s", strerror(errno));
+    if (e)
         close(fd);
-        return ERR_IO;
-    }
-    *ret_fd = fd;
-    return ERR_OK;
+    else
+        *ret_fd = fd;
+    return e;
 }
 
 static uint16_t bound_port(int fd)

@@ -64,6 +64,8 @@ enum err network_start(const struct network_options *options, struct network **r
     network->options = *options;
     network->options.listeners = NULL; /* the copies are in network->listeners */
     network->options.ip_limits = NULL;
+    network->options.congestion_control =
+        options->congestion_control ? mem_strdup(options->congestion_control) : NULL;
     pthread_mutex_init(&network->update_lock, NULL);
     make_places(network);
     network->limits = limits_new(options);
@@ -135,6 +137,7 @@ void network_free(struct network *network)
         free((char *)network->listeners[i].options.name);
     free(network->listeners);
     limits_free(network->limits);
+    free((char *)network->options.congestion_control);
     pthread_mutex_destroy(&network->update_lock);
     free(network);
 }

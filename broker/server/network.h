@@ -49,6 +49,7 @@ struct network_options {
     size_t ip_limits_count;
     int64_t idle_max_ms; /* connections.max.idle.ms; negative: for ever */
     int32_t send_buffer_bytes, receive_buffer_bytes; /* -1: the kernel's choice */
+    const char *congestion_control; /* stoker.socket.congestion.control; NULL: see listeners.c */
     int32_t backlog;
     struct clock *clock;
     struct broker *broker; /* put in each request */

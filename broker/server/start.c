@@ -341,6 +341,7 @@ static enum err bind_network(struct server *server)
     options.idle_max_ms = c->connections_max_idle_ms;
     options.send_buffer_bytes = c->socket_send_buffer_bytes;
     options.receive_buffer_bytes = c->socket_receive_buffer_bytes;
+    options.congestion_control = c->stoker_socket_congestion_control;
     options.backlog = c->socket_listen_backlog_size;
     options.clock = server->clock;
     options.broker = &server->broker;

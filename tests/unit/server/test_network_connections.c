@@ -2,6 +2,8 @@
  * broker runs. */
 #include "tests/unit/server/network_world.h"
 
+#include <netinet/tcp.h>
+
 static void test_limits_per_address_close_the_surplus(void **state)
 {
     (void)state;
@@ -390,6 +392,91 @@ static void test_a_port_that_is_taken_is_an_error_with_its_name(void **state)
     stop();
 }
 
+/* Where it stands is the same for both families. */
+static in_port_t port_in(const struct sockaddr_storage *address)
+{
+    return ((const struct sockaddr_in *)address)->sin_port;
+}
+
+/* The broker's end of the connection: it is of this process, too. */
+static int other_end(int client)
+{
+    struct sockaddr_storage own, peer;
+    socklen_t size = sizeof own;
+    assert_int_equal(getsockname(client, (struct sockaddr *)&own, &size), 0);
+    for (int fd = 0; fd < 1024; fd++) {
+        size = sizeof peer;
+        if (getpeername(fd, (struct sockaddr *)&peer, &size) == 0 &&
+            (peer.ss_family == AF_INET || peer.ss_family == AF_INET6) &&
+            port_in(&peer) == port_in(&own))
+            return fd;
+    }
+    fail_msg("nobody has accepted it");
+    return -1;
+}
+
+static void expect_congestion_control(const char *listens, const char *asked, const char *expected)
+{
+    struct listener_options one = {"PLAIN", listens, 0, false, INT32_MAX, INT32_MAX};
+    struct network_options options;
+    char name[32] = "";
+    socklen_t size = sizeof name;
+    network_options_init(&options);
+    options.listeners = &one;
+    options.listeners_count = 1;
+    options.congestion_control = asked;
+    start(&options);
+    int client = dial();
+    wait_until(counters_now().connections == 1);
+    assert_int_equal(getsockopt(other_end(client), IPPROTO_TCP, TCP_CONGESTION, name, &size), 0);
+    assert_string_equal(name, expected);
+    close(client);
+    stop();
+}
+
+/* What the system has by default, and the last of those that everybody may choose. */
+static void read_word(const char *file, char *ret_word, size_t size)
+{
+    char path[128], *last;
+    snprintf(path, sizeof path, "/proc/sys/net/ipv4/%s", file);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    assert_non_null(fgets(ret_word, (int)size, f));
+    fclose(f);
+    ret_word[strcspn(ret_word, "\n")] = '\0';
+    if ((last = strrchr(ret_word, ' ')))
+        memmove(ret_word, last + 1, strlen(last));
+}
+
+static void test_congestion_control_is_the_systems_unless_named_or_nothing_can_be_lost(void **state)
+{
+    (void)state;
+    char systems[64], other[64];
+    read_word("tcp_congestion_control", systems, sizeof systems);
+    read_word("tcp_allowed_congestion_control", other, sizeof other);
+    expect_congestion_control("127.0.0.1", NULL, "reno");
+    expect_congestion_control("", NULL, systems);
+    expect_congestion_control("", "reno", "reno");
+    expect_congestion_control("127.0.0.1", other, other);
+}
+
+static void test_a_congestion_control_that_is_not_to_be_had_is_an_error_with_its_name(void **state)
+{
+    (void)state;
+    struct listener_options one = {"PLAIN", "127.0.0.1", 0, false, INT32_MAX, INT32_MAX};
+    struct network_options options;
+    struct network *network = NULL;
+    network_options_init(&options);
+    options.threads_count = 1;
+    options.lookup = lookup;
+    options.listeners = &one;
+    options.listeners_count = 1;
+    options.congestion_control = "faster";
+    assert_int_equal(network_start(&options, &network), ERR_IO);
+    assert_non_null(strstr(err_sentence(ERR_IO), "stoker.socket.congestion.control=faster"));
+    assert_null(network);
+}
+
 int main(void)
 {
     alarm(120);
@@ -409,6 +496,9 @@ int main(void)
         cmocka_unit_test(
             test_a_client_that_leaves_half_a_request_is_told_and_others_that_leave_are_not),
         cmocka_unit_test(test_a_port_that_is_taken_is_an_error_with_its_name),
+        cmocka_unit_test(
+            test_congestion_control_is_the_systems_unless_named_or_nothing_can_be_lost),
+        cmocka_unit_test(test_a_congestion_control_that_is_not_to_be_had_is_an_error_with_its_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
