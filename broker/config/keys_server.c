@@ -88,9 +88,14 @@ const struct config_key keys_server[] = {
     {.name = "socket.send.buffer.bytes",
      .type = CONFIG_INT32,
      FIELD(socket_send_buffer_bytes),
-     .fallback = "102400",
+     .fallback = "-1",
+     .kafka_fallback = "102400",
+     .kafka_reason = "a fixed size keeps TCP from growing it with the path, and so small a one is "
+                     "filled and waited for with every other batch: a local consumer cost 0.32 "
+                     "instead of 0.22 CPU s/GiB",
      .flags = KEY_HAS_FIELD,
-     .doc = "SO_SNDBUF of accepted connections; -1 leaves it to the system."},
+     .doc = "SO_SNDBUF of accepted connections; -1 leaves it to the system, but for 4 MiB on a "
+            "listener whose address is a loopback one, where net.core.wmem_max allows it."},
     {.name = "socket.receive.buffer.bytes",
      .type = CONFIG_INT32,
      FIELD(socket_receive_buffer_bytes),

@@ -108,12 +108,11 @@ static void set_option(int fd, int level, int option, int value)
     (void)setsockopt(fd, level, option, &value, sizeof value); /* the defaults work as well */
 }
 
-static void set_options(int fd, const struct network_options *options)
+/* Others were set on the listener. */
+static void set_options(int fd)
 {
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-    if (options->send_buffer_bytes > 0)
-        set_option(fd, SOL_SOCKET, SO_SNDBUF, options->send_buffer_bytes);
 }
 
 void network_ask_for_eviction(struct network *network)
@@ -163,7 +162,7 @@ static void judge(struct listener *listener, int fd, const struct sockaddr_stora
     case LIMITS_OK:
         break;
     }
-    set_options(fd, &network->options);
+    set_options(fd);
     hand_over(listener, fd, address, in6);
 }
 

@@ -4,6 +4,7 @@
  * for life, since connections and requests know their listener by it. */
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include "broker/base/trace.h"
 #include "broker/server/network_internal.h"
 
+#define LOOPBACK_SEND_BUFFER_BYTES  (4 << 20)
 #define LOOPBACK_CONGESTION_CONTROL "reno" /* every kernel has it, and everybody may choose it */
 
 static void set_option(int fd, int level, int option, int value)
@@ -45,6 +47,31 @@ static enum err set_congestion_control(const struct network_options *options,
                     name, strerror(errno));
 }
 
+/* A size that is not allowed would be cut down and kept, and be less than TCP grows to by itself.
+ */
+static bool may_send_ahead(int bytes)
+{
+    int max = 0;
+    FILE *file = fopen("/proc/sys/net/core/wmem_max", "re");
+    if (!file)
+        return false;
+    bool may = fscanf(file, "%d", &max) == 1 && max >= bytes;
+    fclose(file);
+    return may;
+}
+
+/* What is in the buffer when the reader takes its next bytes is sent and received on the reader's
+ * own turn; what comes later has to wake it and disputes the socket with it. Where the path is long
+ * TCP must find out how much is good. */
+static void set_send_buffer(const struct network_options *options, const struct addrinfo *address,
+                            int fd)
+{
+    if (options->send_buffer_bytes > 0)
+        set_option(fd, SOL_SOCKET, SO_SNDBUF, options->send_buffer_bytes);
+    else if (is_loopback(address) && may_send_ahead(LOOPBACK_SEND_BUFFER_BYTES))
+        set_option(fd, SOL_SOCKET, SO_SNDBUF, LOOPBACK_SEND_BUFFER_BYTES);
+}
+
 static enum err listen_on(const struct network_options *options, const struct addrinfo *address,
                           int *ret_fd)
 {
@@ -56,6 +83,7 @@ static enum err listen_on(const struct network_options *options, const struct ad
         set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
     if (options->receive_buffer_bytes > 0) /* before listen(): the window scale depends on it */
         set_option(fd, SOL_SOCKET, SO_RCVBUF, options->receive_buffer_bytes);
+    set_send_buffer(options, address, fd);
     enum err e = set_congestion_control(options, address, fd);
     if (!e &&
         (bind(fd, address->ai_addr, address->ai_addrlen) < 0 || listen(fd, options->backlog) < 0))

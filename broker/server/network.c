@@ -16,7 +16,7 @@ void network_options_init(struct network_options *options)
         .max_connections_per_ip = INT32_MAX,
         .max_creation_rate = INT32_MAX,
         .idle_max_ms = 600000,
-        .send_buffer_bytes = 102400,
+        .send_buffer_bytes = -1,
         .receive_buffer_bytes = -1,
         .backlog = 50,
         .clock = &clock_system,

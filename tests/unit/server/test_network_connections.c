@@ -3,6 +3,7 @@
 #include "tests/unit/server/network_world.h"
 
 #include <netinet/tcp.h>
+#include <stdlib.h>
 
 static void test_limits_per_address_close_the_surplus(void **state)
 {
@@ -460,6 +461,40 @@ static void test_congestion_control_is_the_systems_unless_named_or_nothing_can_b
     expect_congestion_control("127.0.0.1", other, other);
 }
 
+static int send_buffer_of(const char *listens, int32_t asked)
+{
+    struct listener_options one = {"PLAIN", listens, 0, false, INT32_MAX, INT32_MAX};
+    struct network_options options;
+    int bytes = 0;
+    socklen_t size = sizeof bytes;
+    network_options_init(&options);
+    options.listeners = &one;
+    options.listeners_count = 1;
+    options.send_buffer_bytes = asked;
+    start(&options);
+    int client = dial();
+    wait_until(counters_now().connections == 1);
+    assert_int_equal(getsockopt(other_end(client), SOL_SOCKET, SO_SNDBUF, &bytes, &size), 0);
+    close(client);
+    stop();
+    return bytes;
+}
+
+/* The kernel doubles what it is given, for its own needs. */
+static void test_a_send_buffer_is_as_large_as_asked_and_large_on_the_loopback(void **state)
+{
+    (void)state;
+    char allowed[64];
+    read_word("../core/wmem_max", allowed, sizeof allowed);
+    assert_int_equal(send_buffer_of("", 102400), 204800);
+    assert_int_equal(send_buffer_of("127.0.0.1", 102400), 204800);
+    int large = send_buffer_of("127.0.0.1", -1);
+    if (atoi(allowed) >= 4 << 20)
+        assert_int_equal(large, 8 << 20);
+    else
+        assert_true(large > 2 * atoi(allowed)); /* grown by TCP, not cut down */
+}
+
 static void test_a_congestion_control_that_is_not_to_be_had_is_an_error_with_its_name(void **state)
 {
     (void)state;
@@ -498,6 +533,7 @@ int main(void)
         cmocka_unit_test(test_a_port_that_is_taken_is_an_error_with_its_name),
         cmocka_unit_test(
             test_congestion_control_is_the_systems_unless_named_or_nothing_can_be_lost),
+        cmocka_unit_test(test_a_send_buffer_is_as_large_as_asked_and_large_on_the_loopback),
         cmocka_unit_test(test_a_congestion_control_that_is_not_to_be_had_is_an_error_with_its_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
