@@ -5,14 +5,13 @@
  * Whoever runs a request away from home holds its connection's `turn`. What it may do there is what
  * handlers do: read, wait again, go to a worker, answer. The answer's bytes are sent if the socket
  * takes all of them, and then the request has been `answered_away`; else, and where the connection
- * does not lie still (see connection_rests()), all is left to the owner. Everything that belongs to
+ * does not lie still (`rests`), all is left to the owner. Everything that belongs to
  * the owner (state, timers, lists, memory) stays untouched until the owner settles it: at the next
  * bytes, when the request's time is up, or when the connection closes. */
 #include "broker/base/trace.h"
 #include "broker/server/network_internal.h"
 
-#define AWAY_MAX 8 /* requests of other threads that one turn of the loop runs: the rest go home   \
-                    */
+#define AWAY_MAX 8 /* requests of other threads that one event runs; the rest go home */
 
 static _Thread_local const struct network_request *running_away;
 
@@ -79,11 +78,10 @@ bool request_answer_away(struct network_request *nr)
     conn->rests = false;
     if (nr->refused_why || !nr->has_answer || nr->output.answer.splices_count > 0)
         return false;
-    if (output_send(&nr->output, conn->fd, false, &sent, &spliced) != OUTPUT_DONE) {
-        count(&nr->thread->counters.sent_bytes, (int64_t)sent);
-        return false; /* the owner finds the socket full, or broken, itself */
-    }
+    enum output_state state = output_send(&nr->output, conn->fd, false, &sent, &spliced);
     count(&nr->thread->counters.sent_bytes, (int64_t)sent);
+    if (state != OUTPUT_DONE)
+        return false; /* the owner finds the socket full, or broken, itself */
     count(&nr->thread->counters.answers, 1);
     count(&nr->thread->counters.answers_away, 1);
     nr->is_answered_away = true;
