@@ -7,7 +7,7 @@
  *
  * Thread: a handler begins on the thread that API_TABLE names. request_answer() may be called on
  * any thread; the bytes travel to the connection's network thread, which sends answers in the order
- * of the requests. */
+ * of the requests, unless they leave from where request_run_soon() has run the request. */
 #pragma once
 
 #include "broker/base/arena.h"

@@ -1,5 +1,6 @@
 /* Answers: sent by the thread that owns the connection, straight away as far as the socket takes
- * them, the rest when it can be written again. */
+ * them, the rest when it can be written again. What another thread has sent (request_soon.c) is
+ * settled here. */
 #include <errno.h>
 #include <netinet/tcp.h>
 

@@ -47,9 +47,10 @@ struct network_options {
     int32_t max_creation_rate; /* of all listeners together; INT32_MAX: none */
     const struct ip_limit *ip_limits;
     size_t ip_limits_count;
-    int64_t idle_max_ms; /* connections.max.idle.ms; negative: for ever */
-    int32_t send_buffer_bytes, receive_buffer_bytes; /* -1: the kernel's choice */
-    const char *congestion_control; /* stoker.socket.congestion.control; NULL: see listeners.c */
+    int64_t idle_max_ms;            /* connections.max.idle.ms; negative: for ever */
+    int32_t send_buffer_bytes;      /* -1: the kernel's choice, 4 MiB on the loopback */
+    int32_t receive_buffer_bytes;   /* -1: the kernel's choice */
+    const char *congestion_control; /* NULL: the system's, reno on the loopback */
     int32_t backlog;
     struct clock *clock;
     struct broker *broker; /* put in each request */

@@ -9,7 +9,8 @@
  *        '------------------------'---- CLOSED <---------'
  *
  *   READING    no request; bytes of at most one frame have arrived
- *   WORKING    `request` is with its handler; what arrives stays in the kernel
+ *   WORKING    `request` is with its handler, or has been answered away, which is found later
+ *              (request_soon.c); what arrives stays in the kernel
  *   ANSWERING  `request` holds the answer, of which some has not left yet; nothing is read
  * meanwhile, so a client that does not take its answers gets no more requests in THROTTLED  as
  * READING, but nothing is read until the timer CLOSED     the socket is gone; the struct lives

@@ -416,19 +416,26 @@ static int other_end(int client)
     return -1;
 }
 
-static void expect_congestion_control(const char *listens, const char *asked, const char *expected)
+/* A broker with one listener at this address, and a client that it has taken. */
+static int dial_alone(const char *listens, struct network_options *options)
 {
     struct listener_options one = {"PLAIN", listens, 0, false, INT32_MAX, INT32_MAX};
+    options->listeners = &one;
+    options->listeners_count = 1;
+    start(options);
+    int client = dial();
+    wait_until(counters_now().connections == 1);
+    return client;
+}
+
+static void expect_congestion_control(const char *listens, const char *asked, const char *expected)
+{
     struct network_options options;
     char name[32] = "";
     socklen_t size = sizeof name;
     network_options_init(&options);
-    options.listeners = &one;
-    options.listeners_count = 1;
     options.congestion_control = asked;
-    start(&options);
-    int client = dial();
-    wait_until(counters_now().connections == 1);
+    int client = dial_alone(listens, &options);
     assert_int_equal(getsockopt(other_end(client), IPPROTO_TCP, TCP_CONGESTION, name, &size), 0);
     assert_string_equal(name, expected);
     close(client);
@@ -463,17 +470,12 @@ static void test_congestion_control_is_the_systems_unless_named_or_nothing_can_b
 
 static int send_buffer_of(const char *listens, int32_t asked)
 {
-    struct listener_options one = {"PLAIN", listens, 0, false, INT32_MAX, INT32_MAX};
     struct network_options options;
     int bytes = 0;
     socklen_t size = sizeof bytes;
     network_options_init(&options);
-    options.listeners = &one;
-    options.listeners_count = 1;
     options.send_buffer_bytes = asked;
-    start(&options);
-    int client = dial();
-    wait_until(counters_now().connections == 1);
+    int client = dial_alone(listens, &options);
     assert_int_equal(getsockopt(other_end(client), SOL_SOCKET, SO_SNDBUF, &bytes, &size), 0);
     close(client);
     stop();
